@@ -1,0 +1,1 @@
+"""What both sides share, and how they are compared."""

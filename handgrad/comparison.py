@@ -1,0 +1,115 @@
+"""An experiment on both sides from identical weights: in lockstep, and running free."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from handgrad.data import Data
+from handgrad.experiment import Experiment, State
+from handgrad.lockstep import ALLOWED, Lockstep
+from handgrad.loop import run
+from handgrad.sides import ManualSide
+from handgrad.torch_side import TorchSide, choose_device
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The reported loss after (or before) an epoch, on both sides running free."""
+
+    epoch: int
+    hand: float
+    autograd: float
+
+
+class Comparison:
+    """All that comparing one experiment has found; `compare` fills it.
+
+    `initial`, `final_hand` and `final_autograd` are states under torch's keys. `final_outputs` are both sides'
+    outputs on the samples, `asked_outputs` on the inputs that the tutorial asks about, `test_outputs` on the
+    held-out ones. `apart` is the largest difference of any parameter at the end, both sides running free;
+    `twin_apart` the same between the hand-written side and its twin, started one rounding away.
+    """
+
+    def __init__(self, experiment: Experiment, device: str = "cpu") -> None:
+        self.experiment = experiment
+        self.device = choose_device(device, experiment.dtype)
+        self.data: Data = experiment.data()
+        self.initial: State = experiment.weights(experiment.seed, experiment.network)
+        self.hand = ManualSide(experiment, self.data, self.initial)
+        self.autograd = TorchSide(experiment, self.data, self.initial, self.device)
+        self.lockstep = Lockstep(experiment, self.data, self.initial, self.autograd)
+        self.reports: list[Report] = []
+        self.apart = self.twin_apart = 0.0
+
+    @property
+    def final_hand(self) -> State:
+        """The hand-written side's weights, as they are now."""
+        return self.hand.state()
+
+    @property
+    def final_autograd(self) -> State:
+        """Autograd's weights, as they are now."""
+        return self.autograd.state()
+
+    def outputs(self, inputs: Array) -> tuple[Array, Array]:
+        """Return both sides' outputs for these inputs."""
+        return self.hand.predict(inputs), self.autograd.predict(inputs)
+
+    @property
+    def final_outputs(self) -> tuple[Array, Array]:
+        """Both sides' outputs for the samples."""
+        return self.outputs(self.data.inputs)
+
+    def outputs_with(self, state: Mapping[str, Array], inputs: Array) -> tuple[Array, Array]:
+        """Return both sides' outputs for these inputs with other weights."""
+        hand = ManualSide(self.experiment, self.data, state)
+        return hand.predict(inputs), TorchSide(self.experiment, self.data, state, self.device).predict(inputs)
+
+    def hand_loss(self, state: Mapping[str, Array]) -> float:
+        """Return the training loss over all samples with other weights, by hand."""
+        return ManualSide(self.experiment, self.data, state).report(self.experiment.loss)
+
+    def outputs_agree(self) -> bool:
+        """Whether the forward alone agrees, to a few roundings of outputs between 0 and 1."""
+        hand, autograd = self.final_outputs
+        eps = float(np.finfo(self.experiment.dtype).eps)
+        return bool(np.all(np.abs(hand - autograd) <= ALLOWED * eps * np.maximum(1.0, np.abs(autograd))))
+
+    @property
+    def ok(self) -> bool:
+        """Whether both sides are in parity."""
+        return self.outputs_agree() if self.experiment.kind == "forward" else self.lockstep.ok
+
+    def train(self) -> "Comparison":
+        """Run the whole experiment, and return self."""
+        if self.experiment.kind == "forward":
+            return self
+        twin = ManualSide(self.experiment, self.data, self.initial)
+        start = twin.flat_parameters()
+        twin.load_flat(np.nextafter(start, np.array(np.inf, dtype=start.dtype)))
+
+        def step(rows: Array) -> None:
+            self.lockstep.step(rows)
+            self.hand.step(rows)
+            twin.step(rows)
+
+        def report(epoch: int) -> None:
+            loss = self.experiment.report
+            self.reports.append(Report(epoch, self.hand.report(loss), self.autograd.report(loss)))
+
+        with np.errstate(over="ignore", invalid="ignore"):
+            run(self.experiment, len(self.data.inputs), step, report)
+        self.lockstep.finish()
+        end = self.hand.flat_parameters().astype(np.float64)
+        self.apart = float(np.abs(end - self.autograd.flat_parameters()).max())
+        self.twin_apart = float(np.abs(end - twin.flat_parameters()).max())
+        return self
+
+
+def compare(experiment: Experiment, device: str = "cpu") -> Comparison:
+    """Run `experiment` on both sides from the same initial weights, and return what was found."""
+    return Comparison(experiment, device).train()

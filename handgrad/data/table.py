@@ -1,0 +1,56 @@
+"""A table of samples with names, and a check that it does not contradict itself."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Samples as the network sees them, in float64.
+
+    `inputs` (N, F) and `targets` (N, 1). What a user types is turned into an input by (raw - shift) / scale,
+    both (F,), in `units`. `labels` names the classes 0 and 1; without them the target is a number. `asked`
+    are further inputs that the tutorial predicts, by name. `test_inputs`, `test_targets` are held out.
+    """
+
+    inputs: Array
+    targets: Array
+    features: tuple[str, ...]
+    labels: tuple[str, str] | None = None
+    rows: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    shift: tuple[float, ...] | None = None
+    scale: tuple[float, ...] | None = None
+    asked: tuple[tuple[str, tuple[float, ...]], ...] = ()
+    test_inputs: Array | None = None
+    test_targets: Array | None = None
+
+    def normalise(self, raw: Array) -> Array:
+        """Return raw values (N, F), in this table's units, as inputs of the network."""
+        shift = 0.0 if self.shift is None else np.array(self.shift)
+        scale = 1.0 if self.scale is None else np.array(self.scale)
+        return np.asarray((raw - shift) / scale)
+
+    def label(self, output: float) -> str:
+        """Return the class that an output of the network stands for: 1 above one half, else 0.
+
+        np.round would do the same but for its half-to-even rule, which also gives 0 at exactly one half.
+        """
+        if self.labels is None:
+            return ""
+        return self.labels[1] if output > 0.5 else self.labels[0]
+
+
+def contradictions(inputs: Array, targets: Array) -> list[tuple[int, ...]]:
+    """Return the groups of rows (counted from 1) that have equal inputs but not all the same target.
+
+    No function of the inputs can get such rows right; the best output for them is the mean of their targets.
+    """
+    groups: dict[tuple[float, ...], list[int]] = {}
+    for number, row in enumerate(inputs, 1):
+        groups.setdefault(tuple(row), []).append(number)
+    return [tuple(rows) for rows in groups.values() if len({tuple(targets[i - 1]) for i in rows}) > 1]

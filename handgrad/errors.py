@@ -1,0 +1,5 @@
+"""The one error that a command turns into a line on stderr and exit status 2."""
+
+
+class UsageError(Exception):
+    """What the user gave cannot be used; the message says what was given, what is accepted, what to do."""

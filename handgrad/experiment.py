@@ -1,0 +1,144 @@
+"""What an experiment is: everything that both sides are given, and nothing of how they compute."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from handgrad.data import Data
+from handgrad.errors import UsageError
+
+if TYPE_CHECKING:
+    from handgrad.comparison import Comparison
+
+Array = np.ndarray[Any, np.dtype[Any]]
+State = dict[str, Array]
+Kind = Literal["forward", "step", "training"]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A convention for the loss: factor * (sum or mean over samples) of squared error or cross-entropy.
+
+    `kind` is squared_error, cross_entropy or signed_error (reports only).
+    """
+
+    kind: str = "squared_error"
+    factor: float = 1.0
+    reduction: str = "mean"
+
+    def __str__(self) -> str:
+        symbol = {"squared_error": "(y - t)^2", "cross_entropy": "cross-entropy", "signed_error": "(y - t)"}
+        factor = "" if self.factor == 1 else f"{self.factor:g} * "
+        return f"{factor}{self.reduction} {symbol[self.kind]}"
+
+
+@dataclass(frozen=True)
+class Network:
+    """Which network, by its name in both packages: neuron, neuron_network, two_two_one, perceptron or mlp.
+
+    `sizes` = (inputs, hidden ..., outputs). `output` is sigmoid or identity. `published` gives a perceptron
+    the derivative that the tutorial's code uses.
+    """
+
+    name: str
+    sizes: tuple[int, ...]
+    bias: bool = True
+    output: str = "sigmoid"
+    published: bool = False
+
+    def __str__(self) -> str:
+        form = "-".join(map(str, self.sizes))
+        notes = ["" if self.bias else "no bias", "" if self.output == "sigmoid" else "linear output"]
+        return ", ".join([f"{self.name} {form}", *filter(None, notes)])
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """One system of the tutorials, or one of ours: data, network, weights, loss, optimizer and schedule.
+
+    `weights(seed, network)` draws the initial state once, in NumPy, under torch's state-dict keys. `report`
+    is the loss that is printed, `report_when` whether before or after the epoch's updates; `report_every`
+    counts epochs. `batch_size` None is the full batch. `published` is the same experiment under a rule as
+    the tutorial published it, `published_note` says what that rule is. `inputs` are further ways to scale the
+    same samples, by name, `inputs_as` the one chosen. `resizable` lets --sizes change the hidden layers;
+    `slow` marks what takes minutes. `remarks` returns the lines of text that are this experiment's own.
+    """
+
+    name: str
+    title: str
+    source: str
+    kind: Kind
+    data: Callable[[], Data]
+    network: Network
+    weights: Callable[[int, Network], State]
+    loss: Loss = Loss()
+    report: Loss = Loss()
+    report_when: Literal["before", "after"] = "after"
+    report_every: int = 1
+    lr: float = 0.1
+    epochs: int = 1
+    batch_size: int | None = None
+    order: Literal["fixed", "shuffle", "replacement"] = "fixed"
+    seed: int = 0
+    dtype: str = "float64"
+    published: "Mapping[str, Any] | None" = None
+    published_note: str = ""
+    is_published: bool = False
+    inputs: Mapping[str, Callable[[], Data]] = field(default_factory=dict)
+    inputs_as: str = ""
+    resizable: bool = False
+    slow: bool = False
+    remarks: "Callable[[Comparison], list[str]] | None" = None
+
+    @property
+    def from_logits(self) -> bool:
+        """Whether the network is trained without its last sigmoid, because the loss takes logits."""
+        return self.loss.kind == "cross_entropy" and self.network.output == "sigmoid" and self.kind != "forward"
+
+    @property
+    def np_dtype(self) -> np.dtype[Any]:
+        """The dtype as NumPy has it."""
+        return np.dtype(self.dtype)
+
+    def as_published(self) -> "Experiment":
+        """Return this experiment under the published rule; UsageError where none was published wrong."""
+        if self.published is None:
+            raise UsageError(f"{self.name} has no published rule that differs from the right one; leave --published out")
+        return replace(self, **self.published, is_published=True)
+
+    def resized(self, sizes: tuple[int, ...]) -> "Experiment":
+        """Return this experiment with layers of other sizes; the ends must fit the data."""
+        if not self.resizable:
+            raise UsageError(f"{self.name} has one fixed network, {self.network}; --sizes is for layered and xor")
+        ends = (self.network.sizes[0], self.network.sizes[-1])
+        if len(sizes) < 2 or (sizes[0], sizes[-1]) != ends or min(sizes) < 1:
+            raise UsageError(f"--sizes {','.join(map(str, sizes))}: the data needs {ends[0]},...,{ends[1]}")
+        return replace(self, network=replace(self.network, name="mlp", sizes=sizes))
+
+    def with_inputs(self, name: str) -> "Experiment":
+        """Return this experiment with its samples scaled in another way."""
+        if name not in self.inputs:
+            ways = f"has {', '.join(self.inputs)}" if self.inputs else "has one form of its inputs; leave --inputs out"
+            raise UsageError(f"--inputs {name}: {self.name} {ways}")
+        return replace(self, data=self.inputs[name], inputs_as=name)
+
+    def config(self) -> dict[str, Any]:
+        """Return all settings as plain values, for config.json and --json."""
+        return {
+            "experiment": self.name,
+            "network": {**vars(self.network), "sizes": list(self.network.sizes)},
+            "loss": vars(self.loss),
+            "report": vars(self.report),
+            "report_when": self.report_when,
+            "report_every": self.report_every,
+            "lr": self.lr,
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "order": self.order,
+            "seed": self.seed,
+            "dtype": self.dtype,
+            "published": self.is_published,
+            "inputs": self.inputs_as,
+        }

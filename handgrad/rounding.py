@@ -1,0 +1,92 @@
+"""The size of honest rounding: how far apart two right computations of a layered network may be.
+
+A floating-point operation errs by at most half a unit of its result, eps/2 * |result|, and hands on the
+errors of its operands, multiplied by its derivatives. Carried along to first order beside every value, that
+gives each number its scale: eps * scale is one rounding of everything that went into it. Measuring in these
+units instead of eps * |number| is what tells cancellation and saturation from mistakes: where a sigmoid is
+near 1, the derivative a (1 - a) has lost its leading digits on both sides, and a difference of a million
+eps * |number| is honest.
+
+One operation counts once; sums of K terms are given the sum of their terms' magnitudes, not K times that.
+All arrays are float64; `error` of x is called e_x below.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from handgrad.experiment import Experiment
+from manual.nn.activation import sigmoid
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Scales(NamedTuple):
+    """The scale of the loss, and of the gradient and the updated value of each tensor, in layer order."""
+
+    loss: float
+    gradients: list[Array]
+    updated: list[Array]
+
+
+def scales(
+    experiment: Experiment, layers: Sequence[tuple[Array, Array | None]], inputs: Array, targets: Array
+) -> Scales:
+    """Return the scales of one training step of a network of linear layers and sigmoids.
+
+    `layers` holds (W, b) of each layer, b None without a bias.
+    """
+    activations, errors = [inputs], [np.zeros_like(inputs)]
+    logit, e_logit = inputs, errors[0]
+    linear_output = experiment.from_logits or experiment.network.output == "identity"
+    for number, (weight, bias) in enumerate(layers, 1):
+        a, e_a = activations[-1], errors[-1]
+        logit = a @ weight.T
+        e_logit = (e_a + np.abs(a)) @ np.abs(weight).T
+        if bias is not None:
+            logit, e_logit = logit + bias, e_logit + np.abs(bias)
+        if number == len(layers) and linear_output:
+            activations.append(logit), errors.append(e_logit)
+        else:
+            a = sigmoid(logit)
+            activations.append(a), errors.append(a * (1 - a) * e_logit + 2 * a)
+
+    loss, delta, e_delta = _loss(experiment, activations[-1], errors[-1], targets)
+    if not linear_output:
+        delta, e_delta = _through_sigmoid(activations[-1], errors[-1], delta, e_delta, experiment.network.published)
+
+    gradients: list[Array] = []
+    updated: list[Array] = []
+    for (weight, bias), a, e_a in zip(reversed(layers), activations[-2::-1], errors[-2::-1], strict=True):
+        grad_weight, e_weight = delta.T @ a, (e_delta + np.abs(delta)).T @ np.abs(a) + np.abs(delta).T @ e_a
+        found = [(weight, grad_weight, e_weight)]
+        if bias is not None:
+            found.append((bias, delta.sum(axis=0), (e_delta + np.abs(delta)).sum(axis=0)))
+        gradients[:0] = [e for _, _, e in found]
+        updated[:0] = [np.abs(p) + experiment.lr * (np.abs(g) + e) for p, g, e in found]
+        if a is not inputs:
+            e_hidden = (e_delta + np.abs(delta)) @ np.abs(weight)
+            delta, e_delta = _through_sigmoid(a, e_a, delta @ weight, e_hidden, False)
+    return Scales(loss, gradients, updated)
+
+
+def _through_sigmoid(a: Array, e_a: Array, grad: Array, e_grad: Array, published: bool) -> tuple[Array, Array]:
+    """grad * f' with f' = a (1 - a), whose derivative by a is 1 - 2a."""
+    if published:  # the same form, at s(a) instead of a
+        s = sigmoid(a)
+        a, e_a = s, s * (1 - s) * e_a + 2 * s
+    slope = a * (1 - a)
+    return grad * slope, e_grad * slope + np.abs(grad) * (np.abs(1 - 2 * a) * e_a + 2 * slope)
+
+
+def _loss(experiment: Experiment, y: Array, e_y: Array, t: Array) -> tuple[float, Array, Array]:
+    """Return the loss's scale, and dL/dy with its scale."""
+    factor = experiment.loss.factor * (1 / y.size if experiment.loss.reduction == "mean" else 1.0)
+    if experiment.loss.kind == "cross_entropy":  # always from logits when it is trained on
+        p = sigmoid(y)
+        loss = np.abs(p - t) * e_y + np.abs(y) + np.abs(y * t) + 1
+        return factor * float(loss.sum()), factor * (p - t), factor * (p * (1 - p) * e_y + 2 * p + np.abs(p - t))
+    r, e_r = y - t, e_y + np.abs(y - t)
+    loss = 2 * np.abs(r) * e_r + r * r
+    return factor * float(loss.sum()), 2 * factor * r, 2 * factor * (e_r + np.abs(r))

@@ -1,0 +1,94 @@
+"""What a step should have given, from neither backward under test.
+
+For float32 it is autograd in float64. For float64 it is a complex step of the forward: for an analytic f and
+a tiny h,
+
+    f(w + ih) = f(w) + ih f'(w) - h^2 f''(w)/2 ...    hence    f'(w) = Im f(w + ih) / h,
+
+with nothing subtracted, so h can be 1e-100 and the error is rounding alone. It is computed in the widest
+complex type that the platform has (clongdouble; 64 bits of mantissa on x86), for all parameters at once:
+the k-th copy of the network has the k-th parameter moved.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from handgrad.data import Data
+from handgrad.experiment import Experiment, State
+from handgrad.sides import ManualSide
+from manual.networks.perceptron import DoubleSigmoid
+from manual.nn import Linear
+from manual.nn.activation import sigmoid
+from manual.objective import Objective
+
+Array = np.ndarray[Any, np.dtype[Any]]
+STEP = 1e-100
+COPIES = 256  # copies of the network at once, so that memory stays small
+
+
+class ComplexStep:
+    """The loss and its gradient by complex steps of the hand-written forward."""
+
+    def __init__(self, experiment: Experiment, data: Data, state: State) -> None:
+        self.experiment = experiment
+        self.side = ManualSide(experiment, data, state, np.clongdouble)
+        self.shapes = [parameter.shape for parameter in self.side.parameters]
+        kind = self.side.objective.kind
+        self.entries = Objective(kind, 1.0, "none")
+
+    def step(self, start: Array, rows: Array) -> tuple[Any, Array, Array]:
+        """Return the loss, the gradient and the updated parameters, from the parameters `start`."""
+        wide = start.astype(np.longdouble)
+        gradient = np.concatenate(
+            [self._losses(wide, rows, k, min(k + COPIES, len(wide))).imag / STEP for k in range(0, len(wide), COPIES)]
+        )
+        loss = self._losses(wide, rows, 0, 1).real[0]
+        return loss, gradient, wide - np.longdouble(self.experiment.lr) * gradient
+
+    def _losses(self, start: Array, rows: Array, first: int, last: int) -> Array:
+        """Return the loss of the copies in which the parameters first..last-1 are moved by ih."""
+        copies = np.repeat(start.astype(np.clongdouble)[None], last - first, axis=0)
+        copies[np.arange(last - first), np.arange(first, last)] += 1j * STEP
+        position = 0
+        for parameter, shape in zip(self.side.parameters, self.shapes, strict=True):
+            size = int(np.prod(shape))
+            part = copies[:, position : position + size]
+            # Leading axis: the copies; in front of the parameter's own axes, room for those of the batch.
+            parameter.data = part.reshape((last - first,) + (1,) * (2 - len(shape)) + shape)
+            position += size
+        outputs = self._forward(self.side.inputs[rows])  # (copies, N, outputs)
+        targets = np.broadcast_to(self.side.targets[rows], outputs.shape)
+        total: Array = self.entries(outputs, targets).sum(axis=(1, 2)) * np.longdouble(self.experiment.loss.factor)
+        return total / (outputs[0].size if self.experiment.loss.reduction == "mean" else 1)
+
+    def _forward(self, inputs: Array) -> Array:
+        if not self.experiment.network.published:
+            outputs: Array = self.side.network(inputs)
+            return outputs
+        # The published rule is no derivative of the forward. It is the derivative of a + s(a + z - z) - s
+        # by the one z that is not held fixed.
+        linear, last = list(self.side.network.named_children())
+        assert isinstance(linear[1], Linear) and isinstance(last[1], DoubleSigmoid)
+        z = linear[1](inputs)
+        a = sigmoid(z.real)
+        s = sigmoid(a + (z - z.real))
+        return np.asarray(a + (s - s.real))
+
+
+class WideAutograd:
+    """The loss and its gradient by autograd in float64, for comparing in float32."""
+
+    def __init__(self, experiment: Experiment, data: Data, state: State) -> None:
+        from handgrad.torch_side import TorchSide
+
+        self.side = TorchSide(experiment, data, state, "cpu", "float64")
+        # The samples are what both sides have seen: rounded to float32.
+        self.side.inputs = self.side.inputs.float().double()
+        self.side.targets = self.side.targets.float().double()
+
+    def step(self, start: Array, rows: Array) -> tuple[Any, Array, Array]:
+        """Return the loss, the gradient and the updated parameters, from the parameters `start`."""
+        self.side.load_flat(start.astype(np.float64))
+        loss = self.side.step(rows)
+        return loss, self.side.flat_gradients(), self.side.flat_parameters()

@@ -1,0 +1,1 @@
+"""Neural networks with every gradient written out by hand, in NumPy alone."""

@@ -1,0 +1,8 @@
+"""The tutorials' networks by hand, each with a twin of the same name in torch_impl.networks."""
+
+from manual.networks.mlp import MLP
+from manual.networks.neuron import Neuron, NeuronNetwork
+from manual.networks.perceptron import Perceptron
+from manual.networks.two_two_one import TwoTwoOne
+
+__all__ = ["MLP", "Neuron", "NeuronNetwork", "Perceptron", "TwoTwoOne"]

@@ -1,0 +1,21 @@
+"""torch.nn by hand: the same class names, arguments, shapes and state-dict keys, for numpy arrays."""
+
+from manual.module import Module, Parameter
+from manual.nn.activation import Sigmoid
+from manual.nn.container import Sequential
+from manual.nn.flatten import Flatten
+from manual.nn.linear import Identity, Linear
+from manual.nn.loss import BCELoss, BCEWithLogitsLoss, MSELoss
+
+__all__ = [
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "Flatten",
+    "Identity",
+    "Linear",
+    "MSELoss",
+    "Module",
+    "Parameter",
+    "Sequential",
+    "Sigmoid",
+]

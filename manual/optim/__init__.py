@@ -1,0 +1,5 @@
+"""torch.optim by hand."""
+
+from manual.optim.sgd import SGD
+
+__all__ = ["SGD"]

@@ -1,0 +1,39 @@
+"""The tutorials' conventions for a loss, as one setting."""
+
+from torch import Tensor, nn
+
+
+class SignedError(nn.Module):
+    """sum (or mean) of input - target; reported only."""
+
+    def __init__(self, reduction: str = "sum") -> None:
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Return the signed error."""
+        difference = input - target
+        return difference.sum() if self.reduction == "sum" else difference.mean()
+
+
+LOSSES = {
+    "squared_error": nn.MSELoss,
+    "cross_entropy": nn.BCELoss,
+    "cross_entropy_from_logits": nn.BCEWithLogitsLoss,
+    "signed_error": SignedError,
+}
+
+
+class Objective(nn.Module):
+    """L = factor * R l(output, target); the arguments are those of its twin in manual."""
+
+    def __init__(self, kind: str, factor: float = 1.0, reduction: str = "mean") -> None:
+        super().__init__()
+        self.kind, self.factor, self.reduction = kind, factor, reduction
+        self.loss: nn.Module = LOSSES[kind](reduction=reduction)
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the loss, a scalar."""
+        value: Tensor = self.loss(output, target)
+        # Times 1 is exact, but it would stand as one more node in the graph.
+        return value if self.factor == 1.0 else value * self.factor
