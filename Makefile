@@ -1,0 +1,40 @@
+# make compare | test | test-all | lint; the first of them sets up .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+EXPERIMENT ?= people
+
+.PHONY: compare test test-all lint format clean
+
+compare: .venv/ready
+	@$(BIN)/python scripts/compare.py $(EXPERIMENT)
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+test-all: test
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/ready-to-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/ready-to-lint
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Set up anew whenever what is to be installed has changed.
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "handgrad needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	@echo "Setting up .venv, once ..." >&2
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+.venv/ready-to-lint: .venv/ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lint]'
+	@touch $@
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

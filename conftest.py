@@ -1,0 +1,33 @@
+"""Options of the whole test run. This file stands at the root so that pytest knows them from any folder."""
+
+import os
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the networks are small: more threads only cost
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--device", default="cpu", help="where autograd's side runs: cpu, cuda, cuda:N or mps")
+
+
+@pytest.fixture(scope="session")
+def device(request: pytest.FixtureRequest) -> str:
+    """The device of autograd's side; the test is skipped, with the reason, where it is absent."""
+    import torch
+
+    from torch_impl.device import pick_device
+
+    name: str = request.config.getoption("--device")
+    try:
+        # MPS has no float64, so every test would fail there for a reason that is not its own.
+        pick_device(name, torch.float64)
+    except ValueError as error:
+        pytest.skip(str(error))
+    return name
+
+
+@pytest.fixture(params=["float64", "float32"])
+def dtype(request: pytest.FixtureRequest) -> str:
+    """Both precisions."""
+    return str(request.param)

@@ -1,0 +1,141 @@
+"""What all commands share: their errors, their common options and their JSON. Imports no numpy and no torch."""
+
+import argparse
+import json
+import math
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from handgrad.errors import UsageError
+
+if TYPE_CHECKING:
+    from handgrad.experiment import Experiment
+
+SCHEMA = "handgrad/1"
+ORDERS = ("fixed", "shuffle", "replacement")
+DTYPES = ("float64", "float32")
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError instead of printing the usage and leaving."""
+        raise UsageError(f"{message} (see --help)")
+
+
+def run(name: str, command: Callable[[list[str]], int], arguments: list[str] | None) -> int:
+    """Call `command` with the arguments, and return its exit status.
+
+    A UsageError becomes one line on stderr and status 2; Ctrl-C ends with 130, a closed pipe quietly.
+    """
+    try:
+        status = command(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+        return status
+    except UsageError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that change an experiment's settings."""
+    parser.add_argument("--epochs", type=positive_int, help="passes over the samples")
+    parser.add_argument("--lr", type=rate, help="learning rate")
+    parser.add_argument("--seed", type=seed, help="seed of the initial weights and of the order")
+    parser.add_argument("--order", choices=ORDERS, help="in which order the samples are taken")
+    parser.add_argument("--dtype", choices=DTYPES, help="precision of both sides (default: float64)")
+    parser.add_argument("--inputs", metavar="HOW", help="how the inputs are scaled, e.g. raw; --list shows the choices")
+    parser.add_argument("--sizes", type=sizes, metavar="N,..,N", help="layer sizes, for layered and xor")
+    parser.add_argument("--published", action="store_true", help="a rule as the tutorial published it, with its mistake")
+    parser.add_argument("--device", default="cpu", help="autograd's device: cpu (default), auto, cuda, cuda:N or mps")
+
+
+def configured(experiment: "Experiment", options: argparse.Namespace) -> "Experiment":
+    """Return the experiment with the settings that were given on the command line."""
+    from dataclasses import replace
+
+    if options.published:
+        experiment = experiment.as_published()
+    if options.inputs is not None:
+        experiment = experiment.with_inputs(options.inputs)
+    if options.sizes is not None:
+        experiment = experiment.resized(options.sizes)
+    if experiment.kind == "forward":
+        given = [name for name in ("epochs", "lr", "order") if getattr(options, name) is not None]
+        if given:
+            raise UsageError(f"{experiment.name} is forward only, nothing is trained: leave out --{' --'.join(given)}")
+    changes = {name: getattr(options, name) for name in ("epochs", "lr", "seed", "order", "dtype")}
+    return replace(experiment, **{name: value for name, value in changes.items() if value is not None})
+
+
+def positive_int(text: str) -> int:
+    """Parse a whole number above 0."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    """Parse a seed, a whole number that numpy's RandomState takes."""
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {2**32 - 1}")
+    return int(text)
+
+
+def rate(text: str) -> float:
+    """Parse a learning rate, a finite number above 0."""
+    value = number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def number(text: str) -> float:
+    """Parse a finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return value
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """Parse layer sizes, whole numbers above 0 with commas between."""
+    return tuple(positive_int(part.strip()) for part in text.split(","))
+
+
+def document(command: str, experiment: str | None, config: Any, results: Any, verdict: str) -> str:
+    """Return the one JSON document that a command prints under --json; NaN and infinities become strings."""
+    whole = {
+        "schema": SCHEMA,
+        "command": command,
+        "experiment": experiment,
+        "config": config,
+        "results": results,
+        "verdict": verdict,
+    }
+    return json.dumps(plain(whole), indent=2, allow_nan=False)
+
+
+def plain(value: Any) -> Any:
+    """Return `value` as JSON has it: arrays as lists, numpy's numbers as Python's, NaN as "NaN"."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value

@@ -1,0 +1,1 @@
+"""What a comparison found, as text for people and as a document for programs."""
