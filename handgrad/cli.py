@@ -56,7 +56,6 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--inputs", metavar="HOW", help="how the inputs are scaled, e.g. raw; --list shows the choices")
     parser.add_argument("--sizes", type=sizes, metavar="N,..,N", help="layer sizes, for layered and xor")
     parser.add_argument("--published", action="store_true", help="a rule as the tutorial published it, with its mistake")
-    parser.add_argument("--device", default="cpu", help="autograd's device: cpu (default), auto, cuda, cuda:N or mps")
 
 
 def configured(experiment: "Experiment", options: argparse.Namespace) -> "Experiment":

@@ -31,14 +31,14 @@ SMALL, CHECK_EVERY = 200, 100
 class Row:
     """One tensor of one step: both values, and how far apart they are.
 
-    `difference` is the largest |hand - autograd|; `units` the largest in units of rounding, eps * scale.
+    `difference` is |hand - autograd|, entry by entry; `units` the same in units of rounding, eps * scale.
     """
 
     name: str
     hand: Array
     autograd: Array
-    difference: float
-    units: float
+    difference: Array
+    units: Array
     ok: bool
 
 
@@ -90,7 +90,7 @@ class Lockstep:
         """Whether every step was in parity; False before the first."""
         return self.failure is None and self.steps > 0
 
-    def step(self, rows: Array, judge: bool = True) -> None:
+    def step(self, rows: Array) -> None:
         """Take one step on both sides from autograd's parameters, and compare."""
         start = self.autograd.flat_parameters()
         self.hand.load_flat(start)
@@ -156,17 +156,9 @@ class Lockstep:
         rows = []
         for number, (name, shape) in enumerate(zip(self.names, shapes, strict=True)):
             part = slice(self.offsets[number], self.offsets[number + 1])
-            hand, autograd, difference, units, good = (values[part] for values in self._last_values)
-            rows.append(
-                Row(
-                    name,
-                    hand.reshape(shape),
-                    autograd.reshape(shape),
-                    float(difference.max(initial=0.0)),
-                    float(units.max(initial=0.0)),
-                    bool(good.all()),
-                )
-            )
+            hand, autograd, difference, units, good = (flat[part] for flat in self._last_values)
+            values = (part.reshape(shape) for part in (hand, autograd, difference, units))
+            rows.append(Row(name, *values, bool(good.all())))
         return rows
 
     def finish(self) -> None:

@@ -40,6 +40,14 @@ def loss_arguments(loss: Loss, logits: bool) -> tuple[str, float, str]:
     return kind, loss.factor, loss.reduction
 
 
+def predict(network: Network, state: Mapping[str, Array], inputs: Array, dtype: str) -> Array:
+    """Return the outputs (N, outputs) of a trained network for inputs (N, F), by hand."""
+    module = build(network, False, np.dtype(dtype))
+    module.load_state_dict(to_network(state, network, np.dtype(dtype)))
+    outputs: Array = module(inputs.astype(dtype))
+    return outputs
+
+
 class ManualSide:
     """An experiment's network, samples and trainer by hand. `state` is in torch's keys, copied, never shared."""
 

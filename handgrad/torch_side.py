@@ -44,6 +44,17 @@ def choose_device(name: str, dtype: str) -> torch.device:
         raise UsageError(str(error)) from None
 
 
+def predict(
+    network: Network, state: Mapping[str, Array], inputs: Array, dtype: str, device: torch.device
+) -> Array:
+    """Return the outputs (N, outputs) of a trained network for inputs (N, F), with torch."""
+    module = build(network, False, getattr(torch, dtype)).to(device)
+    named = to_network(state, network, np.dtype(dtype))
+    module.load_state_dict({name: torch.tensor(value) for name, value in named.items()})
+    with torch.no_grad():
+        return _to_numpy(module(torch.tensor(inputs, dtype=getattr(torch, dtype), device=device)))
+
+
 class TorchSide:
     """An experiment's network, samples and trainer with autograd, on a device."""
 
@@ -75,7 +86,7 @@ class TorchSide:
 
     def load(self, state: Mapping[str, Array]) -> None:
         """Copy weights in, from torch's keys."""
-        named = to_network(state, self.experiment.network, np.dtype(np.float64))
+        named = to_network(state, self.experiment.network, np.dtype(np.float64))  # exact; _tensor narrows it
         self.network.load_state_dict({name: self._tensor(value) for name, value in named.items()})
 
     def state(self) -> State:

@@ -77,8 +77,8 @@ class BCELoss(_Loss):
     dl/dp = -t/p + (1 - t)/(1 - p) = (p - t) / (p (1 - p)), and dl/dt = log(1 - p) - log p.
 
     At p = 0 or 1 both leave the finite numbers. As torch does, each logarithm is kept at -100 or above, so
-    that the loss stays finite, and p (1 - p) at 1e-12 or above, so that the gradient does. Where p comes
-    from a sigmoid, BCEWithLogitsLoss needs neither.
+    that the loss stays finite, and p (1 - p) at 1e-12 or above (in float32: 0.99999999600e-12, a constant of
+    torch's), so that the gradient does. Where p comes from a sigmoid, BCEWithLogitsLoss needs neither.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.BCELoss.html
     """
@@ -106,7 +106,7 @@ class BCELoss(_Loss):
             grad_target = spread * (np.log1p(-p) - np.log(p))
         if not input_grad:
             return None, grad_target
-        return spread * (p - t) / _at_least((1 - p) * p, 1e-12), grad_target
+        return spread * (p - t) / _at_least((1 - p) * p, float(np.float32(1e-12))), grad_target
 
 
 class BCEWithLogitsLoss(_Loss):

@@ -1,0 +1,54 @@
+"""Sequential against torch."""
+
+import numpy as np
+import pytest
+
+from manual import nn
+from parity_tests.parity import check, normal
+
+
+def deep(nn):
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(6, 5), nn.Sigmoid(), nn.Sequential(nn.Linear(5, 4), nn.Sigmoid()), nn.Linear(4, 3)
+    )
+
+
+def test_sequential(dtype, device):
+    check(deep, normal(7, 2, 3), dtype=dtype, device=device)
+
+
+@pytest.mark.parametrize("build", [lambda nn: nn.Sequential(), lambda nn: nn.Sequential(nn.Identity())])
+def test_almost_nothing(build, dtype):
+    check(build, normal(3, 2), dtype=dtype)
+
+
+def test_a_module_may_stand_twice(dtype, device):
+    """Weight sharing: both uses add to one gradient, and the state dict has both names, as in torch."""
+
+    def shared(nn):
+        layer = nn.Linear(4, 4)
+        return nn.Sequential(layer, nn.Sigmoid(), layer)
+
+    import torch
+
+    assert list(shared(nn).state_dict()) == list(shared(torch.nn).state_dict())
+    assert [name for name, _ in shared(nn).named_parameters()] == ["0.weight", "0.bias"]
+    hand, theirs = shared(nn).to(dtype), shared(torch.nn).to(getattr(torch, dtype)).to(device)
+    theirs.load_state_dict({name: torch.tensor(value) for name, value in hand.state_dict().items()})
+    x = normal(3, 4).astype(dtype)
+    y, saved = hand.forward(x)
+    upstream = normal(3, 4, seed=5).astype(dtype)
+    grad_x = hand.backward(upstream, saved)
+    x_t = torch.tensor(x, requires_grad=True, device=device)
+    theirs(x_t).backward(torch.tensor(upstream, device=device))
+    tolerance = 16 * np.finfo(dtype).eps  # sums of at most twelve products of order one
+    assert np.allclose(grad_x, x_t.grad.cpu().numpy(), rtol=0, atol=tolerance)
+    for p, q in zip(hand.parameters(), theirs.parameters(), strict=True):
+        assert np.allclose(p.grad, q.grad.cpu().numpy(), rtol=0, atol=tolerance)
+
+
+def test_items_and_length():
+    network = deep(nn)
+    assert len(network) == 5
+    assert isinstance(network[2], nn.Sigmoid)
+    assert network[-1] is list(network)[4]

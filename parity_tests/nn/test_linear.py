@@ -1,0 +1,87 @@
+"""Linear and Identity against torch."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from manual import nn
+from parity_tests.parity import check, normal
+
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(3, 5), (7, 3, 5), (5,), (1, 5), (0, 5), (3, 0, 5), (2, 3, 4, 5)], ids=str)
+def test_linear(shape, bias, dtype, device):
+    check(lambda nn: nn.Linear(5, 4, bias), normal(*shape), dtype=dtype, device=device)
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (1, 6), (6, 1), (33, 17)])
+def test_linear_sizes(inputs, outputs, dtype, device):
+    check(lambda nn: nn.Linear(inputs, outputs), normal(5, inputs), dtype=dtype, device=device)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.integers(1, 6), st.integers(1, 6), st.lists(st.integers(0, 4), max_size=3), st.booleans(), st.integers(0, 99))
+def test_linear_any_shape(inputs, outputs, batch, bias, seed):
+    check(lambda nn: nn.Linear(inputs, outputs, bias), normal(*batch, inputs, seed=seed), seed=seed)
+
+
+def test_linear_is_exact_on_integers():
+    """Sums of small integers are exact in any order: both sides agree bit for bit."""
+    random = np.random.default_rng(5)
+    weight, bias, x, g = (random.integers(-9, 9, s).astype(np.float32) for s in [(4, 6), (4,), (5, 6), (5, 4)])
+    hand, theirs = nn.Linear(6, 4), torch.nn.Linear(6, 4)
+    hand.load_state_dict({"weight": weight, "bias": bias})
+    theirs.load_state_dict({"weight": torch.tensor(weight), "bias": torch.tensor(bias)})
+    y, saved = hand.forward(x)
+    grad_x = hand.backward(g, saved)
+    x_t = torch.tensor(x, requires_grad=True)
+    out = theirs(x_t)
+    out.backward(torch.tensor(g))
+    assert np.array_equal(y, out.detach().numpy())
+    assert np.array_equal(grad_x, x_t.grad.numpy())
+    assert np.array_equal(hand.weight.grad, theirs.weight.grad.numpy())
+    assert np.array_equal(hand.bias.grad, theirs.bias.grad.numpy())
+
+
+def test_initial_weights_have_torchs_distribution():
+    """Uniform in +-1/sqrt(in), weight and bias: the bounds, and the standard deviation 1/sqrt(3 in) to 2 %."""
+    hand = nn.Linear(400, 300, generator=np.random.default_rng(0))
+    theirs = torch.nn.Linear(400, 300)
+    for name in ("weight", "bias"):
+        mine, other = getattr(hand, name).data, getattr(theirs, name).detach().numpy()
+        assert mine.dtype == np.float32
+        assert mine.shape == other.shape
+        assert np.abs(mine).max() <= 1 / 20
+        assert np.abs(mine).max() > 0.99 / 20
+    assert hand.weight.data.std() == pytest.approx(theirs.weight.detach().numpy().std(), rel=0.02)
+    assert not nn.Linear(3, 2, generator=np.random.default_rng(1)).weight.data.tobytes() == b""
+
+
+def test_the_same_generator_draws_the_same_weights():
+    first, second = (nn.Linear(3, 2, generator=np.random.default_rng(4)) for _ in range(2))
+    assert np.array_equal(first.weight.data, second.weight.data)
+    assert np.array_equal(first.bias.data, second.bias.data)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (4, 6)])
+def test_identity(shape, dtype, device):
+    check(lambda nn: nn.Identity(54, unused=True), normal(*shape), dtype=dtype, device=device)
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "says"),
+    [
+        (np.ones((3, 5), dtype=int), TypeError, r"floats, not int64.*astype"),
+        (np.ones((3, 5), dtype=bool), TypeError, r"floats, not bool"),
+        ([[1.0] * 5], TypeError, r"not list.*np\.asarray"),
+        (np.ones((3, 5)), TypeError, r"float32 but was given float64.*astype\(np\.float32\).*to\(np\.float64\)"),
+        (np.ones((3, 4), dtype=np.float32), ValueError, r"\(\.\.\., 5\).*\(3, 4\)"),
+        (np.float32(1).reshape(()), ValueError, r"shape \(\)"),
+    ],
+)
+def test_bad_input(x, error, says):
+    with pytest.raises(error, match=says):
+        nn.Linear(5, 4).forward(x)

@@ -1,0 +1,155 @@
+"""Predict with a trained run, by hand, with autograd, or both."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from handgrad import cli
+from handgrad.errors import UsageError
+
+if TYPE_CHECKING:
+    from handgrad.runs import Run
+
+CM_PER_INCH = 2.54  # exact, by definition
+KG_PER_POUND = 0.45359237  # exact, by definition
+
+
+def parser() -> cli.Parser:
+    """Return the command's options."""
+    parser = cli.Parser(
+        prog="predict.py",
+        description=__doc__,
+        epilog="Inputs are in the units of the training data; the run's shift and scale are applied to them. "
+        "Exit status: 0 done, 2 wrong use.",
+    )
+    parser.add_argument("run", type=Path, metavar="DIR", help="a run folder that train.py has left")
+    parser.add_argument("--side", choices=("manual", "torch", "both"), default="both", help="default: both")
+    parser.add_argument("--device", default="cpu", help="the torch side's: cpu (default), auto, cuda, cuda:N or mps")
+    parser.add_argument("--height-cm", type=cli.number, metavar="CM", help="a person's height, with --weight-kg")
+    parser.add_argument("--weight-kg", type=cli.number, metavar="KG", help="a person's weight, with --height-cm")
+    parser.add_argument("--height-in", type=cli.number, metavar="IN", help="a person's height, with --weight-lb")
+    parser.add_argument("--weight-lb", type=cli.number, metavar="LB", help="a person's weight, with --height-in")
+    parser.add_argument("--input", metavar="X,..,X", help='one sample, as in --input "1,0,0,1"')
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="many samples: a column for each feature, with a header")
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    return cli.run("predict.py", command, arguments)
+
+
+def command(arguments: list[str]) -> int:
+    """Parse the arguments, predict and print."""
+    options = parser().parse_args(arguments)
+    import numpy as np
+
+    runs = find_runs(options.run)
+    first = next(iter(runs.values()))
+    raw = samples(options, first)
+    inputs = first.data.normalise(raw)
+    names = ["manual", "torch"] if options.side == "both" else [options.side]
+    outputs = {name: predict(name, runs.get(name, first), inputs, options.device) for name in names}
+    rows: list[dict[str, Any]] = []
+    for index in range(len(raw)):
+        values = {name: float(outputs[name][index, 0]) for name in names}
+        row = {"given": raw[index], "inputs": inputs[index], **values}
+        if len(names) == 2:
+            row["difference"] = abs(values["manual"] - values["torch"])
+        rows.append(row | {"label": first.data.label(next(iter(values.values())))})
+    if options.json:
+        config = {"run": str(options.run), "features": first.data.features, "units": first.data.units}
+        print(cli.document("predict", first.experiment_name, config, rows, "predicted"))
+        return 0
+    for row in rows:
+        print("\n".join(text(first, row, names)))
+    if not np.all([np.isfinite(values) for values in outputs.values()]):
+        raise UsageError("the outputs are not finite; the run's weights or the inputs are out of range")
+    return 0
+
+
+def text(run: "Run", row: dict[str, Any], names: list[str]) -> list[str]:
+    """Return the lines for one sample."""
+    units = run.data.units or ("",) * len(run.data.features)
+    given = ", ".join(f"{f} {v:.10g} {u}".rstrip() for f, v, u in zip(run.data.features, row["given"], units, strict=True))
+    shifted = run.data.shift is not None or run.data.scale is not None
+    lines = [given + (f" -> ({', '.join(repr(float(x)) for x in row['inputs'])})" if shifted else "")]
+    for name in names:
+        by = {"manual": "by hand", "torch": "with autograd"}[name]
+        lines.append(f"  {by:14} {row[name]:.17g}  {row['label']}".rstrip())
+    if "difference" in row:
+        lines.append(f"  difference     {row['difference']:.1e}")
+    return lines
+
+
+def find_runs(folder: Path) -> "dict[str, Run]":
+    """Return the run in a folder, or the two of a training of both sides, by the side that trained it."""
+    from handgrad.runs import Run
+
+    both = {name: folder / name for name in ("manual", "torch") if (folder / name / "config.json").is_file()}
+    found = [Run(path) for path in (both.values() if both else [folder])]
+    return {run.side: run for run in found}
+
+
+def samples(options: argparse.Namespace, run: "Run") -> Any:
+    """Return the samples asked for, (N, features), in the units of the training data."""
+    import numpy as np
+
+    metric, imperial = (options.height_cm, options.weight_kg), (options.height_in, options.weight_lb)
+    given = {
+        "--height-cm and --weight-kg": any(v is not None for v in metric),
+        "--height-in and --weight-lb": any(v is not None for v in imperial),
+        "--input": options.input is not None,
+        "--csv": options.csv is not None,
+    }
+    if sum(given.values()) != 1:
+        raise UsageError(f"give one of {', '.join(given)}")
+    if options.csv is not None:
+        from handgrad.data.csv_file import read
+
+        return read(options.csv, run.data.features).numbers
+    if options.input is not None:
+        try:
+            values = [cli.number(part) for part in options.input.split(",")]
+        except argparse.ArgumentTypeError as error:
+            raise UsageError(f"--input: {error}") from None
+        if len(values) != len(run.data.features):
+            raise UsageError(
+                f"--input has {len(values)} numbers, but {run.experiment_name} needs {len(run.data.features)}: "
+                f"{', '.join(run.data.features)}"
+            )
+        return np.array([values])
+    if set(run.data.features) != {"weight", "height"}:
+        raise UsageError(f"{run.experiment_name} does not ask for height and weight; use --input or --csv")
+    return np.array([person(metric, imperial, run)])
+
+
+def person(metric: tuple[Any, Any], imperial: tuple[Any, Any], run: "Run") -> list[float]:
+    """Return a person's features in pounds and inches, in the run's order."""
+    height, weight = metric if any(v is not None for v in metric) else imperial
+    if height is None or weight is None:
+        raise UsageError("a person needs both: --height-cm with --weight-kg, or --height-in with --weight-lb")
+    if height <= 0 or weight <= 0:
+        raise UsageError(f"a height of {height:g} and a weight of {weight:g}: both must be above 0")
+    if metric[0] is not None:
+        height, weight = height / CM_PER_INCH, weight / KG_PER_POUND
+    values = {"height": height, "weight": weight}
+    return [values[name] for name in run.data.features]
+
+
+def predict(side: str, run: "Run", inputs: Any, device: str) -> Any:
+    """Return one side's outputs (N, 1) with the run's weights."""
+    if side == "manual":
+        from handgrad.sides import predict
+
+        return predict(run.network, run.state, inputs, run.dtype)
+    from handgrad.torch_side import choose_device
+    from handgrad.torch_side import predict as predict_with_torch
+
+    return predict_with_torch(run.network, run.state, inputs, run.dtype, choose_device(device, run.dtype))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
