@@ -1,0 +1,74 @@
+"""SGD against torch."""
+
+import numpy as np
+import pytest
+import torch
+
+from manual import nn, optim
+
+
+def twins(groups, dtype):
+    random = np.random.default_rng(2)
+    arrays = [random.normal(size=shape).astype(dtype) for shape in [(3, 2), (4,), ()]]
+    hand = [nn.Parameter(array.copy()) for array in arrays]
+    theirs = [torch.nn.Parameter(torch.tensor(array)) for array in arrays]
+    if not groups:
+        return hand, theirs, optim.SGD(hand, lr=0.1), torch.optim.SGD(theirs, lr=0.1)
+    split = lambda ps: [{"params": ps[:1], "lr": 0.3}, {"params": ps[1:]}]  # noqa: E731
+    return hand, theirs, optim.SGD(split(hand), lr=0.1), torch.optim.SGD(split(theirs), lr=0.1)
+
+
+@pytest.mark.parametrize("groups", [False, True])
+def test_a_hundred_steps(groups, dtype):
+    hand, theirs, ours, torchs = twins(groups, dtype)
+    random = np.random.default_rng(3)
+    for _ in range(100):
+        ours.zero_grad()
+        torchs.zero_grad()
+        for p, q in zip(hand, theirs, strict=True):
+            grad = random.normal(size=p.shape).astype(dtype)
+            p.accumulate(grad)
+            q.grad = torch.tensor(grad)
+        ours.step()
+        torchs.step()
+    for p, q in zip(hand, theirs, strict=True):
+        assert p.dtype == np.dtype(dtype)
+        assert isinstance(p.data, np.ndarray)
+        # One rounding a step on each side, of numbers of order one to ten.
+        np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=0, atol=100 * np.finfo(dtype).eps)
+
+
+def test_a_parameter_without_gradient_stays():
+    p, q = nn.Parameter(np.ones(3)), nn.Parameter(np.ones(3))
+    optimizer = optim.SGD([p, q], lr=0.5)
+    p.accumulate(np.ones(3))
+    optimizer.step()
+    assert p.data.tolist() == [0.5] * 3
+    assert q.data.tolist() == [1.0] * 3
+    optimizer.zero_grad()
+    assert p.grad is None
+
+
+def test_state_dict_has_torchs_form():
+    _, _, ours, torchs = twins(True, "float64")
+    mine, others = ours.state_dict(), torchs.state_dict()
+    assert mine["state"] == others["state"] == {}
+    for group, other in zip(mine["param_groups"], others["param_groups"], strict=True):
+        assert group == {key: other[key] for key in group}
+
+
+@pytest.mark.parametrize("lr", [-0.1, float("nan")])
+def test_bad_rates(lr):
+    with pytest.raises(ValueError, match="learning rate"):
+        optim.SGD([nn.Parameter(np.ones(1))], lr=lr)
+
+
+def test_nothing_to_train():
+    with pytest.raises(ValueError, match=r"network\.parameters"):
+        optim.SGD([])
+
+
+@pytest.mark.parametrize("option", ["momentum", "dampening", "weight_decay", "nesterov", "maximize"])
+def test_unsupported_options_are_named(option):
+    with pytest.raises(NotImplementedError, match=option):
+        optim.SGD([nn.Parameter(np.ones(1))], **{option: 0.5})

@@ -1,0 +1,136 @@
+"""Parameter and Module: names, state, modes and dtypes as torch has them."""
+
+import numpy as np
+import pytest
+import torch
+
+from manual import nn
+from manual.module import Module, Parameter
+
+
+def build(nn):
+    return nn.Sequential(nn.Linear(3, 4), nn.Sigmoid(), nn.Sequential(nn.Linear(4, 2, bias=False)))
+
+
+def test_names_are_torchs():
+    hand, theirs = build(nn), build(torch.nn)
+    assert [name for name, _ in hand.named_modules()] == [name for name, _ in theirs.named_modules()]
+    assert [name for name, _ in hand.named_parameters()] == [name for name, _ in theirs.named_parameters()]
+    assert list(hand.state_dict()) == list(theirs.state_dict())
+
+
+def test_state_goes_both_ways_bit_for_bit():
+    hand, theirs = build(nn), build(torch.nn)
+    theirs.load_state_dict({name: torch.tensor(value) for name, value in hand.state_dict().items()})
+    for name, value in theirs.state_dict().items():
+        assert np.array_equal(value.numpy(), hand.state_dict()[name])
+    other = build(nn)
+    other.load_state_dict({name: value.numpy() for name, value in theirs.state_dict().items()})
+    for name, value in other.state_dict().items():
+        assert np.array_equal(value, hand.state_dict()[name])
+
+
+def test_state_dict_is_a_copy():
+    hand = build(nn)
+    state = hand.state_dict()
+    state["0.weight"][:] = 7
+    assert not (hand[0].weight.data == 7).any()
+    hand.load_state_dict(state)
+    state["0.weight"][:] = 8
+    assert (hand[0].weight.data == 7).all()
+
+
+def test_load_state_dict_refuses_before_it_changes_anything():
+    hand = build(nn)
+    before = hand.state_dict()
+    wrong = {**before, "0.weight": np.zeros((9, 9))}
+    with pytest.raises(ValueError, match=r"0\.weight has shape \(9, 9\)"):
+        hand.load_state_dict(wrong)
+    with pytest.raises(KeyError, match=r"missing \['0\.weight'\], unknown \['extra'\]"):
+        hand.load_state_dict({**{k: v for k, v in before.items() if k != "0.weight"}, "extra": np.zeros(1)})
+    for name, value in hand.state_dict().items():
+        assert np.array_equal(value, before[name])
+
+
+def test_train_and_eval_reach_every_module():
+    hand = build(nn)
+    assert all(module.training for _, module in hand.named_modules())
+    assert hand.eval() is hand
+    assert not any(module.training for _, module in hand.named_modules())
+    hand.train()
+    assert all(module.training for _, module in hand.named_modules())
+
+
+def test_dtypes():
+    hand = build(nn)
+    assert hand[0].weight.dtype == np.float32
+    assert hand.double()[0].weight.dtype == np.float64
+    x = np.ones((2, 3))
+    y, saved = hand.forward(x)
+    hand.backward(np.ones_like(y), saved)
+    assert hand[0].weight.grad.dtype == np.float64
+    assert hand.float()[0].weight.grad.dtype == np.float32
+
+
+def test_zero_grad():
+    hand = build(nn)
+    hand[0].weight.accumulate(np.ones((4, 3), np.float32))
+    hand.zero_grad()
+    assert all(p.grad is None for p in hand.parameters())
+
+
+class Counter(Module):
+    def __init__(self):
+        self.register_buffer("count", np.array(3))
+        self.register_buffer("mean", np.array([0.5, 1.5]))
+        self.register_buffer("nothing", None)
+
+
+class TorchCounter(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("count", torch.tensor(3))
+        self.register_buffer("mean", torch.tensor([0.5, 1.5], dtype=torch.float64))
+        self.register_buffer("nothing", None)
+
+
+def test_buffers():
+    hand, theirs = Counter(), TorchCounter()
+    assert list(hand.state_dict()) == list(theirs.state_dict()) == ["count", "mean"]
+    assert [name for name, _ in hand.named_buffers()] == [name for name, _ in theirs.named_buffers()]
+    hand.load_state_dict({"count": np.array(5), "mean": np.array([1.0, 2.0])})
+    assert hand.count == 5
+    assert hand.mean.tolist() == [1.0, 2.0]
+    hand.float()
+    assert hand.mean.dtype == np.float32
+    assert hand.count.dtype.kind == "i"
+    outer = nn.Sequential(Counter())
+    assert [name for name, _ in outer.named_buffers()] == ["0.count", "0.mean"]
+    outer.load_state_dict({"0.count": np.array(9), "0.mean": np.array([3.0, 4.0])})
+    assert outer[0].count == 9
+
+
+def test_a_gradient_of_another_shape_is_refused():
+    """np.zeros(3) + np.ones((5, 3)) would broadcast: a bias gradient that was never summed over the batch."""
+    p = Parameter(np.zeros(3))
+    with pytest.raises(ValueError, match=r"shape \(5, 3\).*\(3,\).*sum"):
+        p.accumulate(np.ones((5, 3)))
+    assert p.grad is None
+
+
+def test_gradients_that_were_taken_out_stay_as_they_are():
+    p = Parameter(np.zeros(2))
+    given = np.ones(2)
+    p.accumulate(given)
+    first = p.grad
+    given[:] = 5
+    p.accumulate(np.ones(2))
+    assert first.tolist() == [1.0, 1.0]
+    assert p.grad.tolist() == [2.0, 2.0]
+
+
+def test_a_module_without_forward_says_so():
+    with pytest.raises(NotImplementedError, match="Counter has no forward"):
+        Counter()(np.ones(1))
+    with pytest.raises(NotImplementedError, match="Counter has no backward"):
+        Counter().backward(np.ones(1), None)
