@@ -39,7 +39,7 @@ class Sequential(Module):
     def backward(self, grad_output: Array, saved: list[Any], *, input_grad: bool = True) -> Array | None:
         """Return grad_input; every module adds to its own parameters' gradients."""
         grad: Any = grad_output
-        for index in reversed(range(len(saved))):
+        for index, module in reversed(list(enumerate(self))):
             # Only the first module's input gradient may be left out: all others feed the module before.
-            grad = self[index].backward(grad, saved[index], input_grad=input_grad or index > 0)
+            grad = module.backward(grad, saved[index], input_grad=input_grad or index > 0)
         return grad if input_grad else None
