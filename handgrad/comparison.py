@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from handgrad import intermediates
 from handgrad.data import Data
-from handgrad.experiment import Experiment, State
+from handgrad.experiment import Experiment, Loss, State
 from handgrad.lockstep import ALLOWED, Lockstep
 from handgrad.loop import run
 from handgrad.sides import ManualSide
@@ -68,6 +69,18 @@ class Comparison:
         """Return both sides' outputs for these inputs with other weights."""
         hand = ManualSide(self.experiment, self.data, state)
         return hand.predict(inputs), TorchSide(self.experiment, self.data, state, self.device).predict(inputs)
+
+    def losses_with(self, state: Mapping[str, Array], loss: Loss) -> tuple[float, float]:
+        """Return a loss over all samples with other weights, on both sides."""
+        hand = ManualSide(self.experiment, self.data, state).report(loss)
+        return hand, TorchSide(self.experiment, self.data, state, self.device).report(loss)
+
+    def intermediates(self) -> list[str]:
+        """Return every intermediate of the first step as a table, for a network that is a chain of modules."""
+        rows = np.arange(len(self.data.inputs))
+        hand = intermediates.by_hand(ManualSide(self.experiment, self.data, self.initial), rows)
+        autograd = TorchSide(self.experiment, self.data, self.initial, self.device)
+        return intermediates.lines(hand, intermediates.with_autograd(autograd, rows))
 
     def hand_loss(self, state: Mapping[str, Array]) -> float:
         """Return the training loss over all samples with other weights, by hand."""

@@ -2,9 +2,20 @@
 
 import numpy as np
 
+from handgrad.comparison import Comparison
 from handgrad.data import Data
 from handgrad.experiment import Experiment, Network
 from handgrad.experiments._gates import HALF_SSE, PART_1, PUBLISHED_NOTE, perceptron_state, published
+
+
+def every_intermediate(comparison: Comparison) -> list[str]:
+    """Return ino1, outo1, E and the factors of the chain rule, as part I works them out."""
+    return [
+        "Every intermediate: 0 Linear is ino1, 1 Sigmoid is outo1; d_L_d_(1 ...) is dE/dout, d_L_d_(0 ...) is",
+        "dE/dout * dout/din, and times din/dw2 = x2 = 1 that is dE/dw2",
+        *comparison.intermediates(),
+    ]
+
 
 PERCEPTRON = Network("perceptron", (2, 1))
 
@@ -23,4 +34,5 @@ EXPERIMENT = Experiment(
     lr=0.05,
     published=published(PERCEPTRON),
     published_note=PUBLISHED_NOTE,
+    remarks=every_intermediate,
 )
