@@ -53,9 +53,13 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=seed, help="seed of the initial weights and of the order")
     parser.add_argument("--order", choices=ORDERS, help="in which order the samples are taken")
     parser.add_argument("--dtype", choices=DTYPES, help="precision of both sides (default: float64)")
-    parser.add_argument("--inputs", metavar="HOW", help="how the inputs are scaled, e.g. raw; --list shows the choices")
+    parser.add_argument(
+        "--inputs", metavar="HOW", help="how the inputs are scaled, e.g. raw; compare.py --list shows which"
+    )
     parser.add_argument("--sizes", type=sizes, metavar="N,..,N", help="layer sizes, for layered and xor")
-    parser.add_argument("--published", action="store_true", help="a rule as the tutorial published it, with its mistake")
+    parser.add_argument(
+        "--published", action="store_true", help="a rule as the tutorial published it, with its mistake"
+    )
 
 
 def configured(experiment: "Experiment", options: argparse.Namespace) -> "Experiment":

@@ -105,17 +105,22 @@ class Experiment:
     def as_published(self) -> "Experiment":
         """Return this experiment under the published rule; UsageError where none was published wrong."""
         if self.published is None:
-            raise UsageError(f"{self.name} has no published rule that differs from the right one; leave --published out")
+            raise UsageError(
+                f"{self.name} has no published rule that differs from the right one; leave --published out"
+            )
         return replace(self, **self.published, is_published=True)
 
     def resized(self, sizes: tuple[int, ...]) -> "Experiment":
         """Return this experiment with layers of other sizes; the ends must fit the data."""
         if not self.resizable:
             raise UsageError(f"{self.name} has one fixed network, {self.network}; --sizes is for layered and xor")
+        if self.network.published and len(sizes) != 2:
+            raise UsageError("the published rule is the gradient of something for one layer only; leave --sizes out")
         ends = (self.network.sizes[0], self.network.sizes[-1])
         if len(sizes) < 2 or (sizes[0], sizes[-1]) != ends or min(sizes) < 1:
             raise UsageError(f"--sizes {','.join(map(str, sizes))}: the data needs {ends[0]},...,{ends[1]}")
-        return replace(self, network=replace(self.network, name="mlp", sizes=sizes))
+        name = self.network.name if sizes == self.network.sizes else "mlp"
+        return replace(self, network=replace(self.network, name=name, sizes=sizes))
 
     def with_inputs(self, name: str) -> "Experiment":
         """Return this experiment with its samples scaled in another way."""

@@ -156,9 +156,8 @@ class Lockstep:
         rows = []
         for number, (name, shape) in enumerate(zip(self.names, shapes, strict=True)):
             part = slice(self.offsets[number], self.offsets[number + 1])
-            hand, autograd, difference, units, good = (flat[part] for flat in self._last_values)
-            values = (part.reshape(shape) for part in (hand, autograd, difference, units))
-            rows.append(Row(name, *values, bool(good.all())))
+            hand, autograd, difference, units, good = (flat[part].reshape(shape) for flat in self._last_values)
+            rows.append(Row(name, hand, autograd, difference, units, bool(good.all())))
         return rows
 
     def finish(self) -> None:

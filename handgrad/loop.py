@@ -27,9 +27,7 @@ def batches(experiment: Experiment, samples: int, random: np.random.Generator) -
         yield rows[start : start + size]
 
 
-def run(
-    experiment: Experiment, samples: int, step: Callable[[Array], object], report: Callable[[int], object]
-) -> None:
+def run(experiment: Experiment, samples: int, step: Callable[[Array], object], report: Callable[[int], object]) -> None:
     """Call `step(rows)` for every batch of every epoch, and `report(epoch)` whenever the experiment reports.
 
     The order depends on the seed alone, default_rng([seed, 1]), so that every run of an experiment, on

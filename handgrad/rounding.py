@@ -38,7 +38,6 @@ def scales(
     `layers` holds (W, b) of each layer, b None without a bias.
     """
     activations, errors = [inputs], [np.zeros_like(inputs)]
-    logit, e_logit = inputs, errors[0]
     linear_output = experiment.from_logits or experiment.network.output == "identity"
     for number, (weight, bias) in enumerate(layers, 1):
         a, e_a = activations[-1], errors[-1]
@@ -47,10 +46,12 @@ def scales(
         if bias is not None:
             logit, e_logit = logit + bias, e_logit + np.abs(bias)
         if number == len(layers) and linear_output:
-            activations.append(logit), errors.append(e_logit)
+            a, e_a = logit, e_logit
         else:
             a = sigmoid(logit)
-            activations.append(a), errors.append(a * (1 - a) * e_logit + 2 * a)
+            e_a = a * (1 - a) * e_logit + 2 * a
+        activations.append(a)
+        errors.append(e_a)
 
     loss, delta, e_delta = _loss(experiment, activations[-1], errors[-1], targets)
     if not linear_output:

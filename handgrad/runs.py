@@ -43,7 +43,9 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def write(folder: Path, side: str, experiment: Experiment, data: Data, metrics: list[Mapping[str, Any]], state: State) -> None:
+def write(
+    folder: Path, side: str, experiment: Experiment, data: Data, metrics: list[Mapping[str, Any]], state: State
+) -> None:
     """Fill `folder` with one side's run."""
     folder.mkdir(exist_ok=True)
     config = {"format": FORMAT, "side": side, **experiment.config(), "data": _data(data)}
@@ -79,8 +81,8 @@ class Run:
             self.network = Network(**{**network, "sizes": tuple(network["sizes"])})
             self.experiment_name = str(config["experiment"])
             self.side, self.dtype = str(config["side"]), str(config["dtype"])
-            table = {name: None if value is None else tuple(value) for name, value in config["data"].items()}
             # A table without samples: it knows how inputs are made and what an output means.
+            table: dict[str, Any] = {k: None if v is None else tuple(v) for k, v in config["data"].items()}
             self.data = Data(inputs=np.empty((0, self.network.sizes[0])), targets=np.empty((0, 1)), **table)
         except (KeyError, TypeError) as error:
             raise UsageError(f"{folder / 'config.json'} is not of a run of train.py ({error}); train again") from None

@@ -44,9 +44,7 @@ def choose_device(name: str, dtype: str) -> torch.device:
         raise UsageError(str(error)) from None
 
 
-def predict(
-    network: Network, state: Mapping[str, Array], inputs: Array, dtype: str, device: torch.device
-) -> Array:
+def predict(network: Network, state: Mapping[str, Array], inputs: Array, dtype: str, device: torch.device) -> Array:
     """Return the outputs (N, outputs) of a trained network for inputs (N, F), with torch."""
     module = build(network, False, getattr(torch, dtype)).to(device)
     named = to_network(state, network, np.dtype(dtype))

@@ -70,7 +70,8 @@ class ComplexStep:
         # The published rule is no derivative of the forward. It is the derivative of a + s(a + z - z) - s
         # by the one z that is not held fixed.
         linear, last = list(self.side.network.named_children())
-        assert isinstance(linear[1], Linear) and isinstance(last[1], DoubleSigmoid)
+        assert isinstance(linear[1], Linear)
+        assert isinstance(last[1], DoubleSigmoid)
         z = linear[1](inputs)
         a = sigmoid(z.real)
         s = sigmoid(a + (z - z.real))

@@ -3,7 +3,9 @@
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +31,9 @@ NINE_SCALARS: dict[str, tuple[str, tuple[int, ...]]] = {
 
 
 def layer_shapes(network: Network) -> dict[str, tuple[int, ...]]:
-    """Return torch's state-dict keys of a layered network with their shapes, in order."""
+    """Return torch's state-dict keys of a layered network, or of the nine scalars, with their shapes, in order."""
     shapes: dict[str, tuple[int, ...]] = {}
-    for index, (inputs, outputs) in enumerate(zip(network.sizes[:-1], network.sizes[1:], strict=True)):
+    for index, (inputs, outputs) in enumerate(pairwise(network.sizes)):
         shapes[f"{2 * index}.weight"] = (outputs, inputs)
         if network.bias:
             shapes[f"{2 * index}.bias"] = (outputs,)
@@ -80,11 +82,11 @@ def save(path: Path, state: Mapping[str, Array]) -> None:
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, **{name: np.ascontiguousarray(value) if value.ndim else value for name, value in state.items()})
+            arrays: dict[str, Any] = dict(state)
+            np.savez(file, **arrays)
         os.replace(beside, path)
-    except BaseException:
-        os.unlink(beside)
-        raise
+    finally:
+        Path(beside).unlink(missing_ok=True)  # gone already, unless something was raised
 
 
 def load(path: Path, network: Network) -> State:
@@ -92,24 +94,21 @@ def load(path: Path, network: Network) -> State:
 
     Raises UsageError, in one sentence, for a file that is missing, damaged, a pickle, or of another network.
     """
-    expected = (
-        {key: shape for key, shape in layer_shapes(network).items()}
-        if network.name in ("two_two_one", "perceptron", "mlp")
-        else None
-    )
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened:
+            file = np.load(opened, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise UsageError(f"{path} holds a single array, not the .npz of a network's weights")
             state = {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist; train.py leaves one in its --out folder") from None
-    except (OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        raise UsageError(f"{path} is not a readable .npz file ({type(error).__name__}); train again to replace it") from None
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+        raise UsageError(
+            f"{path} is no readable .npz file ({type(error).__name__}); train again to replace it"
+        ) from None
     except ValueError:
         raise UsageError(f"{path} is a pickle or damaged; only plain .npz arrays are read, never pickles") from None
-    if expected is not None:
-        _check(path, state, expected, network)
+    _check(path, state, layer_shapes(network), network)
     return state
 
 
@@ -117,6 +116,8 @@ def _check(path: Path, state: State, expected: Mapping[str, tuple[int, ...]], ne
     if set(state) != set(expected):
         raise UsageError(f"{path} has {sorted(state)}, but {network} needs {sorted(expected)}: another architecture")
     for name, shape in expected.items():
+        if not isinstance(state[name], np.ndarray):
+            raise UsageError(f"{path} is a pickle or damaged: {name} is no array; train again to replace it")
         if state[name].shape != shape:
             raise UsageError(f"{path}: {name} has shape {state[name].shape}, but {network} needs {shape}")
         if state[name].dtype.kind != "f":

@@ -211,9 +211,7 @@ class Module:
 def check_array(x: Any, who: str, dtype: np.dtype[Any] | None = None) -> None:
     """Raise TypeError unless `x` is a floating-point array, of `dtype` where one is given."""
     if not isinstance(x, np.ndarray | np.generic):  # NumPy turns arrays without axes into its scalars
-        raise TypeError(
-            f"{who} takes a numpy.ndarray, not {type(x).__name__}: write np.asarray(x, dtype=np.float32)"
-        )
+        raise TypeError(f"{who} takes a numpy.ndarray, not {type(x).__name__}: write np.asarray(x, dtype=np.float32)")
     if x.dtype.kind not in "fc":
         raise TypeError(f"{who} computes with floats, not {x.dtype}: write x.astype(np.float32)")
     if dtype is not None and x.dtype != dtype:

@@ -27,4 +27,5 @@ class Trainer:
 
     def evaluate(self, inputs: Array, targets: Array, objective: Objective) -> Array:
         """Return `objective` of the network on these samples, without a step."""
-        return objective(self.network(inputs), targets)
+        value: Array = objective(self.network(inputs), targets)
+        return value

@@ -55,7 +55,9 @@ def judge(name: str, hand: Array, autograd: Array, truth: Array, scale: float, d
     assert autograd_error <= FACTOR * max(hand_error, unit), f"{name}: autograd is off by {autograd_error:.3e}"
 
 
-def check(build: Callable[[Any], Any], *inputs: Array, dtype: str = "float64", device: str = "cpu", seed: int = 1) -> None:
+def check(
+    build: Callable[[Any], Any], *inputs: Array, dtype: str = "float64", device: str = "cpu", seed: int = 1
+) -> None:
     """Assert parity of `build(manual.nn)` with `build(torch.nn)` on these inputs."""
     check_module(build(manual.nn), build(torch.nn), *inputs, dtype=dtype, device=device, seed=seed)
 

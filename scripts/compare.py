@@ -19,7 +19,9 @@ def parser() -> cli.Parser:
     cli.add_training_options(parser)
     parser.add_argument("--device", default="cpu", help="autograd's device: cpu (default), auto, cuda, cuda:N or mps")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="leave both runs and comparison.json in this new folder")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="leave both runs and comparison.json in this new folder"
+    )
     return parser
 
 

@@ -31,7 +31,9 @@ def parser() -> cli.Parser:
     parser.add_argument("--height-in", type=cli.number, metavar="IN", help="a person's height, with --weight-lb")
     parser.add_argument("--weight-lb", type=cli.number, metavar="LB", help="a person's weight, with --height-in")
     parser.add_argument("--input", metavar="X,..,X", help='one sample, as in --input "1,0,0,1"')
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="many samples: a column for each feature, with a header")
+    parser.add_argument(
+        "--csv", type=Path, metavar="FILE", help="many samples: a column for each feature, with a header"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
     return parser
 
@@ -73,7 +75,9 @@ def command(arguments: list[str]) -> int:
 def text(run: "Run", row: dict[str, Any], names: list[str]) -> list[str]:
     """Return the lines for one sample."""
     units = run.data.units or ("",) * len(run.data.features)
-    given = ", ".join(f"{f} {v:.10g} {u}".rstrip() for f, v, u in zip(run.data.features, row["given"], units, strict=True))
+    given = ", ".join(
+        f"{f} {v:.10g} {u}".rstrip() for f, v, u in zip(run.data.features, row["given"], units, strict=True)
+    )
     shifted = run.data.shift is not None or run.data.scale is not None
     lines = [given + (f" -> ({', '.join(repr(float(x)) for x in row['inputs'])})" if shifted else "")]
     for name in names:

@@ -20,7 +20,9 @@ def parser() -> cli.Parser:
     parser.add_argument("name", help="the experiment, see compare.py --list")
     parser.add_argument("--side", choices=("manual", "torch", "both"), default="manual", help="default: manual")
     parser.add_argument("--device", default="cpu", help="the torch side's: cpu (default), auto, cuda, cuda:N or mps")
-    parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="a new folder; with both, one a side in it")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", required=True, help="a new folder; with both, one a side in it"
+    )
     cli.add_training_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
     return parser
@@ -49,11 +51,15 @@ def command(arguments: list[str]) -> int:
         for side in sides:
             metrics = train(experiment, side, quiet=options.json)
             found[side.name] = {"metrics": metrics, "final_loss": side.report(experiment.report)}
-            runs.write(folder / side.name if len(sides) > 1 else folder, side.name, experiment, data, metrics, side.state())
+            runs.write(
+                folder / side.name if len(sides) > 1 else folder, side.name, experiment, data, metrics, side.state()
+            )
     if options.json:
         print(cli.document("train", experiment.name, experiment.config(), found, "trained"))
     else:
-        print(f"{options.out}: config.json, metrics.jsonl and weights.npz" + (" for each side" if len(sides) > 1 else ""))
+        print(
+            f"{options.out}: config.json, metrics.jsonl and weights.npz" + (" for each side" if len(sides) > 1 else "")
+        )
     return 0
 
 
@@ -62,9 +68,7 @@ def sides_of(choice: str) -> list[str]:
     return ["manual", "torch"] if choice == "both" else [choice]
 
 
-def build(
-    name: str, experiment: "Experiment", data: "Data", state: "State", device: str
-) -> "ManualSide | TorchSide":
+def build(name: str, experiment: "Experiment", data: "Data", state: "State", device: str) -> "ManualSide | TorchSide":
     """Return one side, with copies of the weights; torch is imported only for its own."""
     if name == "manual":
         from handgrad.sides import ManualSide

@@ -18,7 +18,7 @@ def pick_device(name: str, dtype: torch.dtype) -> torch.device:
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if count == 0:
-            built = "finds no CUDA device" if torch.backends.cuda.is_built() else "is built without CUDA"
+            built = "finds no CUDA device" if torch.version.cuda is not None else "is built without CUDA"
             raise ValueError(f"--device {name}: this PyTorch ({torch.__version__}) {built}; use cpu or auto")
         if device.index is not None and device.index >= count:
             raise ValueError(f"--device {name}: there are {count} CUDA devices; use cuda:0 to cuda:{count - 1}")

@@ -16,7 +16,7 @@ class Trainer:
         """Return the loss before the update, still on its device; `.grad` keeps this step's gradients."""
         self.optimizer.zero_grad()
         loss: Tensor = self.objective(self.network(inputs), targets)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         return loss.detach()
 

@@ -7,10 +7,10 @@ from handgrad.errors import UsageError
 from handgrad.experiment import Experiment
 
 # In the order in which a course would go through them.
-ORDER = (
-    "neuron neuron_network alice people trial_and_error or_worked or_gate or_gate_no_bias virus xor "
-    "or_hidden xor_hidden layered adults"
-).split()
+ORDER = [
+    *("neuron", "neuron_network", "alice", "people", "trial_and_error", "or_worked", "or_gate", "or_gate_no_bias"),
+    *("virus", "xor", "or_hidden", "xor_hidden", "layered", "adults"),
+]
 
 
 def names() -> list[str]:

@@ -24,9 +24,7 @@ EXPERIMENT = Experiment(
     title="one step by hand: x = (0, 1), w = (0.2, 0.3), bias weight 0.5, target 1; output 0.68997",
     source=f"{PART_1}, the worked example of OR",
     kind="step",
-    data=lambda: Data(
-        np.array([[0.0, 1.0]]), np.array([[1.0]]), ("x1", "x2"), labels=("0", "1"), rows=("0,1",)
-    ),
+    data=lambda: Data(np.array([[0.0, 1.0]]), np.array([[1.0]]), ("x1", "x2"), labels=("0", "1"), rows=("0,1",)),
     network=PERCEPTRON,
     weights=lambda seed, network: perceptron_state([0.2, 0.3], 0.5),
     loss=HALF_SSE,

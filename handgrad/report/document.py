@@ -16,8 +16,7 @@ def results(comparison: Comparison) -> dict[str, Any]:
         "source": comparison.experiment.source,
         "device": str(comparison.device),
         "outputs": [
-            {"inputs": x, "by_hand": a, "with_autograd": b}
-            for x, a, b in zip(data.inputs, hand, autograd, strict=True)
+            {"inputs": x, "by_hand": a, "with_autograd": b} for x, a, b in zip(data.inputs, hand, autograd, strict=True)
         ],
         "asked": [_asked(comparison, name, inputs) for name, inputs in data.asked],
         "contradictory_rows": [] if data.labels is None else contradictions(data.inputs, data.targets),

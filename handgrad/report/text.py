@@ -32,9 +32,8 @@ def title(experiment: Experiment) -> list[str]:
         epochs = f"{experiment.epochs} epoch{'s' if experiment.epochs > 1 else ''}"
         lines.append(f"  loss      {experiment.loss}; SGD, lr {experiment.lr:g}")
         inputs = f", inputs {experiment.inputs_as}" if experiment.inputs_as else ""
-        lines.append(
-            f"  training  {epochs}, {batch}, {experiment.order} order, seed {experiment.seed}, {experiment.dtype}{inputs}"
-        )
+        order = f"{experiment.order} order, seed {experiment.seed}"
+        lines.append(f"  training  {epochs}, {batch}, {order}, {experiment.dtype}{inputs}")
     if experiment.is_published:
         lines.append(f"  PUBLISHED RULE, with its mistake: {experiment.published_note}")
     return lines
@@ -148,7 +147,10 @@ def _accuracies(comparison: Comparison) -> Iterator[str]:
     data = comparison.data
     if data.labels is None or comparison.experiment.kind == "forward":
         return
-    sets = [("on the samples", data.inputs, data.targets), ("on the held-out samples", data.test_inputs, data.test_targets)]
+    sets = [
+        ("on the samples", data.inputs, data.targets),
+        ("on the held-out samples", data.test_inputs, data.test_targets),
+    ]
     for name, inputs, targets in sets:
         if inputs is not None and targets is not None:
             hand, autograd = (accuracy(outputs, targets) for outputs in comparison.outputs(inputs))

@@ -1,6 +1,7 @@
 """The multi-layer perceptron: any list of layer sizes (the CSDN lesson's layered network)."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -36,6 +37,6 @@ class MLP(Sequential):
         if len(sizes) < 2:
             raise ValueError(f"MLP needs at least two sizes, inputs and outputs, but was given {list(sizes)}")
         modules: list[Module] = []
-        for in_features, out_features in zip(sizes[:-1], sizes[1:], strict=True):
+        for in_features, out_features in pairwise(sizes):
             modules += [Linear(in_features, out_features, bias, dtype=dtype, generator=generator), Sigmoid()]
         super().__init__(*(modules[:-1] if logits else modules))

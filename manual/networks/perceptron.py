@@ -25,7 +25,8 @@ class DoubleSigmoid(Sigmoid):
         if not input_grad:
             return None
         a = saved
-        return grad_output * sigmoid(a) * (1 - sigmoid(a))
+        grad_input: Array = grad_output * sigmoid(a) * (1 - sigmoid(a))
+        return grad_input
 
 
 class Perceptron(Sequential):

@@ -95,7 +95,9 @@ class TwoTwoOne(Module):
         for name, gradient in zip(NAMES, by_sample, strict=True):
             getattr(self, name).accumulate(gradient.sum())
 
-        return self._input_gradient(d_L_d_ypred * d_ypred_d_h1, d_L_d_ypred * d_ypred_d_h2, h1, h2) if input_grad else None
+        return (
+            self._input_gradient(d_L_d_ypred * d_ypred_d_h1, d_L_d_ypred * d_ypred_d_h2, h1, h2) if input_grad else None
+        )
 
     def _input_gradient(self, d_L_d_h1: Array, d_L_d_h2: Array, h1: Array, h2: Array) -> Array:
         """dL/dx1 = dL/dh1 dh1/dx1 + dL/dh2 dh2/dx1: each input feeds both hidden neurons."""

@@ -39,4 +39,5 @@ class Sigmoid(Module):
         if not input_grad:
             return None
         y = saved
-        return grad_output * y * (1 - y)
+        grad_input: Array = grad_output * y * (1 - y)
+        return grad_input

@@ -31,7 +31,7 @@ class Flatten(Module):
         if start > end:
             raise ValueError(f"Flatten: start_dim {self.start_dim} lies behind end_dim {self.end_dim}; swap them")
         flat = math.prod(x.shape[start : end + 1])  # not -1: a size of 0 elsewhere would leave it undecided
-        return x.reshape(x.shape[:start] + (flat,) + x.shape[end + 1 :]), x.shape
+        return x.reshape((*x.shape[:start], flat, *x.shape[end + 1 :])), x.shape
 
     def backward(self, grad_output: Array, saved: tuple[int, ...], *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x."""

@@ -70,4 +70,3 @@ class SGD:
             count += len(numbers)
             groups.append({**group, "params": numbers})
         return {"state": {}, "param_groups": groups}
-

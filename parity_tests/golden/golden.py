@@ -65,7 +65,14 @@ def snapshots(which: str, experiment: Experiment, at: Iterable[int], device: str
     rows = np.arange(len(side.inputs))
     for step in range(max(wanted) + 1):
         if step in wanted:
-            losses = {"signed": SIGNED, "half_sse": HALF_SSE, "half_mean": HALF_MEAN, "mse": MSE, "ce_sum": CE_SUM, "ce_mean": CE_MEAN}
+            losses = {
+                "signed": SIGNED,
+                "half_sse": HALF_SSE,
+                "half_mean": HALF_MEAN,
+                "mse": MSE,
+                "ce_sum": CE_SUM,
+                "ce_mean": CE_MEAN,
+            }
             found[step] = {
                 **{name: side.report(loss) for name, loss in losses.items()},
                 "state": side.state(),

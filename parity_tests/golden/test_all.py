@@ -5,4 +5,5 @@ from parity_tests.golden.golden import NUMBERS
 
 
 def test_every_number_has_a_test_file():
-    assert test_csdn.TESTED | test_part1.TESTED | test_zhou.TESTED == set(NUMBERS)
+    tested = test_csdn.TESTED | test_part1.TESTED | test_zhou.TESTED
+    assert tested == set(NUMBERS)

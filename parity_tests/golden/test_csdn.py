@@ -81,7 +81,12 @@ def test_first_gradient(rule, which, device):
     close(name, side.report(RULES[rule]), wanted["loss"])
     side.step(np.arange(2))
     flat = side.flat_gradients()
-    state = {"0.weight": flat[:4].reshape(2, 2), "0.bias": flat[4:6], "2.weight": flat[6:8].reshape(1, 2), "2.bias": flat[8:]}
+    state = {
+        "0.weight": flat[:4].reshape(2, 2),
+        "0.bias": flat[4:6],
+        "2.weight": flat[6:8].reshape(1, 2),
+        "2.bias": flat[8:],
+    }
     layers(name, state, wanted, "g")
 
 

@@ -186,7 +186,11 @@ def test_learning_rates(name, which, device):
 def test_xor_with_one_layer(which, device):
     experiment = replace(experiments.get("xor"), loss=CE_SUM)
     side = train(which, experiment, device)
-    close("part1_xor_single_layer_bce", side.predict(experiment.data().inputs)[:, 0], expected("part1_xor_single_layer_bce")["outs"])
+    close(
+        "part1_xor_single_layer_bce",
+        side.predict(experiment.data().inputs)[:, 0],
+        expected("part1_xor_single_layer_bce")["outs"],
+    )
     close("part1_xor_single_layer_bce", side.report(HALF_SSE), expected("part1_xor_single_layer_bce")["half_sse"])
 
 
@@ -203,7 +207,9 @@ def test_trial_and_error(which, device):
     data, losses = experiment.data(), expected("part1_trial_losses")
     errors = {}
     for index, weight in enumerate(NUMBERS["part1_trial_losses"]["inputs"]["W"]):
-        side = side_of(which, replace(experiment, weights=lambda *_, w=weight: {"0.weight": np.array([[float(w)]])}), device)
+        side = side_of(
+            which, replace(experiment, weights=lambda *_, w=weight: {"0.weight": np.array([[float(w)]])}), device
+        )
         predictions = side.predict(data.inputs)[:, 0]
         errors[weight] = np.abs(predictions - data.targets[:, 0])
         close("part1_trial_losses", errors[weight].sum(), losses["abs_sum"][index])
@@ -255,7 +261,9 @@ def test_worked_example(which, device):
 
 
 def test_worked_sum_is_0_8():
-    assert sigmoid(np.array(NUMBERS["part1_worked_output"]["inputs"]["ino1"])) == pytest.approx(0.6899744811276125, rel=1e-15)
+    assert sigmoid(np.array(NUMBERS["part1_worked_output"]["inputs"]["ino1"])) == pytest.approx(
+        0.6899744811276125, rel=1e-15
+    )
 
 
 def test_shapes():

@@ -59,7 +59,11 @@ def test_forward_experiments(experiment, name, which, device):
 
 
 def test_sigmoid_points():
-    close("sigmoid_points", sigmoid(np.array(NUMBERS["sigmoid_points"]["inputs"]["x"], float)), expected("sigmoid_points")["y"])
+    close(
+        "sigmoid_points",
+        sigmoid(np.array(NUMBERS["sigmoid_points"]["inputs"]["x"], float)),
+        expected("sigmoid_points")["y"],
+    )
 
 
 @pytest.mark.parametrize("name", ["mse_all_male", "mse_commas_lost"])
@@ -151,7 +155,9 @@ def test_from_all_ones(epochs, which, device):
     for who, inputs in people().data().asked:
         close(name, side.predict(np.array([inputs])).item(), expected(name)[who.lower()])
     # The two hidden units start alike and can never part.
-    assert [scalars["w1"], scalars["w2"], scalars["w5"], scalars["b1"]] == [scalars[k] for k in ("w3", "w4", "w6", "b2")]
+    assert [scalars["w1"], scalars["w2"], scalars["w5"], scalars["b1"]] == [
+        scalars[k] for k in ("w3", "w4", "w6", "b2")
+    ]
 
 
 @pytest.mark.parametrize("which", SIDES)
@@ -216,7 +222,9 @@ def test_units_are_converted():
 
 def final(seeds, which="manual", **changes):
     """Return (final loss, Emily, Frank, 180 cm and 80 kg) for each seed, on one side."""
-    asked = np.array([inputs for _, inputs in people_data().asked] + [NUMBERS["zhou_user_180cm_80kg"]["inputs"]["features"]])
+    asked = np.array(
+        [inputs for _, inputs in people_data().asked] + [NUMBERS["zhou_user_180cm_80kg"]["inputs"]["features"]]
+    )
     found = []
     for seed in seeds:
         side = train(which, people(seed=seed, **changes))

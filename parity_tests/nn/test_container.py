@@ -36,7 +36,7 @@ def test_a_module_may_stand_twice(dtype, device):
     hand, theirs = shared(nn).to(dtype), shared(torch.nn).to(getattr(torch, dtype)).to(device)
     theirs.load_state_dict({name: torch.tensor(value) for name, value in hand.state_dict().items()})
     x = normal(3, 4).astype(dtype)
-    y, saved = hand.forward(x)
+    _, saved = hand.forward(x)
     upstream = normal(3, 4, seed=5).astype(dtype)
     grad_x = hand.backward(upstream, saved)
     x_t = torch.tensor(x, requires_grad=True, device=device)

@@ -14,7 +14,9 @@ SHAPES = [(5, 3), (7,), (), (2, 3, 4), (1, 1)]
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_mse(reduction, shape, dtype, device):
-    check(lambda nn: nn.MSELoss(reduction=reduction), normal(*shape), normal(*shape, seed=3), dtype=dtype, device=device)
+    check(
+        lambda nn: nn.MSELoss(reduction=reduction), normal(*shape), normal(*shape, seed=3), dtype=dtype, device=device
+    )
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
