@@ -7,6 +7,10 @@ units instead of eps * |number| is what tells cancellation and saturation from m
 near 1, the derivative a (1 - a) has lost its leading digits on both sides, and a difference of a million
 eps * |number| is honest.
 
+Below the smallest normal number `tiny` the spacing of floats no longer shrinks with the number: there an
+operation errs by up to eps/2 * tiny, whatever its result. So `tiny` is added where a saturated sigmoid can
+make a result that small.
+
 One operation counts once; sums of K terms are given the sum of their terms' magnitudes, not K times that.
 All arrays are float64; `error` of x is called e_x below.
 """
@@ -37,6 +41,7 @@ def scales(
 
     `layers` holds (W, b) of each layer, b None without a bias.
     """
+    tiny = float(np.finfo(experiment.dtype).tiny)
     activations, errors = [inputs], [np.zeros_like(inputs)]
     linear_output = experiment.from_logits or experiment.network.output == "identity"
     for number, (weight, bias) in enumerate(layers, 1):
@@ -49,36 +54,41 @@ def scales(
             a, e_a = logit, e_logit
         else:
             a = sigmoid(logit)
-            e_a = a * (1 - a) * e_logit + 2 * a
+            e_a = a * (1 - a) * e_logit + 2 * a + tiny
         activations.append(a)
         errors.append(e_a)
 
     loss, delta, e_delta = _loss(experiment, activations[-1], errors[-1], targets)
     if not linear_output:
-        delta, e_delta = _through_sigmoid(activations[-1], errors[-1], delta, e_delta, experiment.network.published)
+        published = experiment.network.published
+        delta, e_delta = _through_sigmoid(activations[-1], errors[-1], delta, e_delta, tiny, published)
 
     gradients: list[Array] = []
     updated: list[Array] = []
     for (weight, bias), a, e_a in zip(reversed(layers), activations[-2::-1], errors[-2::-1], strict=True):
-        grad_weight, e_weight = delta.T @ a, (e_delta + np.abs(delta)).T @ np.abs(a) + np.abs(delta).T @ e_a
+        grad_weight = delta.T @ a
+        e_weight = (e_delta + np.abs(delta)).T @ np.abs(a) + np.abs(delta).T @ e_a + len(a) * tiny
         found = [(weight, grad_weight, e_weight)]
         if bias is not None:
             found.append((bias, delta.sum(axis=0), (e_delta + np.abs(delta)).sum(axis=0)))
         gradients[:0] = [e for _, _, e in found]
         updated[:0] = [np.abs(p) + experiment.lr * (np.abs(g) + e) for p, g, e in found]
         if a is not inputs:
-            e_hidden = (e_delta + np.abs(delta)) @ np.abs(weight)
-            delta, e_delta = _through_sigmoid(a, e_a, delta @ weight, e_hidden, False)
+            e_hidden = (e_delta + np.abs(delta)) @ np.abs(weight) + tiny
+            delta, e_delta = _through_sigmoid(a, e_a, delta @ weight, e_hidden, tiny, False)
     return Scales(loss, gradients, updated)
 
 
-def _through_sigmoid(a: Array, e_a: Array, grad: Array, e_grad: Array, published: bool) -> tuple[Array, Array]:
+def _through_sigmoid(
+    a: Array, e_a: Array, grad: Array, e_grad: Array, tiny: float, published: bool
+) -> tuple[Array, Array]:
     """grad * f' with f' = a (1 - a), whose derivative by a is 1 - 2a."""
     if published:  # the same form, at s(a) instead of a
         s = sigmoid(a)
-        a, e_a = s, s * (1 - s) * e_a + 2 * s
+        a, e_a = s, s * (1 - s) * e_a + 2 * s + tiny
     slope = a * (1 - a)
-    return grad * slope, e_grad * slope + np.abs(grad) * (np.abs(1 - 2 * a) * e_a + 2 * slope)
+    e_slope = np.abs(1 - 2 * a) * e_a + 2 * slope + tiny
+    return grad * slope, e_grad * slope + np.abs(grad) * e_slope + tiny
 
 
 def _loss(experiment: Experiment, y: Array, e_y: Array, t: Array) -> tuple[float, Array, Array]:

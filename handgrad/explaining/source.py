@@ -38,7 +38,7 @@ class Source:
         file = Path(inspect.getsourcefile(function) or "")
         self.path = (file.relative_to(ROOT) if file.is_relative_to(ROOT) else file).as_posix()
         self.lines, self.first = inspect.getsourcelines(function)
-        self.nodes = list(ast.walk(ast.parse(textwrap.dedent("".join(self.lines)))))
+        self.nodes = [_plain(node) for node in ast.walk(ast.parse(textwrap.dedent("".join(self.lines))))]
 
     def line(self, statement: ast.stmt) -> Line:
         """Return where a statement begins."""
@@ -76,6 +76,13 @@ class Source:
             if isinstance(node, ast.Assign) and ast.unparse(node.value) == "saved":
                 return ast.unparse(node.targets[0])
         return "saved"
+
+
+def _plain(node: ast.AST) -> ast.AST:
+    """Return `name: type = value` as `name = value`, any other node as it is."""
+    if isinstance(node, ast.AnnAssign) and node.value is not None:
+        return ast.copy_location(ast.Assign([node.target], node.value), node)
+    return node
 
 
 def _targets(node: ast.Assign) -> list[str]:

@@ -170,9 +170,8 @@ def verdict(comparison: Comparison) -> str:
             f"{word}: step {failure.step}, {failure.name} goes wrong first: by hand it is off by "
             f"{failure.hand_error:.2e}, autograd by {failure.autograd_error:.2e}, allowed were {failure.allowed:.2e}."
         )
-    largest = max(worst.units for worst in lockstep.worst_rows())
-    steps = "the one step" if lockstep.steps == 1 else f"all {lockstep.steps:,} steps"
+    steps = "at the one step" if lockstep.steps == 1 else f"at all {lockstep.steps:,} steps"
     return (
-        f"{word}: {steps} within {largest:.2f} units of rounding (allowed: {ALLOWED:g}); after running free the "
-        f"parameters differ by {comparison.apart:.1e} (a twin started one rounding away: {comparison.twin_apart:.1e})."
+        f"{word} {steps}: the error by hand is at most {lockstep.largest_ratio:.2f} x max(autograd's, one rounding), "
+        f"allowed {ALLOWED:g}; free runs end {comparison.apart:.1e} apart (a one-ulp twin {comparison.twin_apart:.1e})."
     )

@@ -22,7 +22,7 @@ def test_people_with_seed_44(capsys):
         assert heading in out
     for name in ("w1", "b3", "d_L_d_w1", "d_L_d_b3", "loss"):
         assert len(re.findall(rf"^  {name} ", out, re.M)) >= 2
-    assert out.splitlines()[-1].startswith("IN PARITY: all 4,000 steps within 0.")
+    assert out.splitlines()[-1].startswith("IN PARITY at all 4,000 steps: the error by hand is at most 0.")
 
 
 def test_seed_77_prints_the_tutorials_numbers_too(capsys):

@@ -132,3 +132,10 @@ def test_raw_inputs_saturate_every_hidden_neuron_and_teach_nothing(seed: int) ->
 
 def test_logistic_regression_is_the_yardstick() -> None:
     assert abs(adults.logistic_regression() - 0.830) < 0.01
+
+
+def test_results_below_the_smallest_normal_number_are_no_mistake(device):
+    """Raw units saturate so far that gradients are subnormal in float32; there one rounding has a fixed size."""
+    experiment = replace(EXPERIMENT.with_inputs("raw"), dtype="float32", seed=3, epochs=1)
+    comparison = compare(experiment, device)
+    assert comparison.lockstep.failure is None

@@ -49,7 +49,7 @@ MISTAKES = {
     "loss": (manual.nn.loss, "MSELoss", "* 2 * (input - target)", "* (input - target)", "or_worked", "w2", None),
     "tiny": (*SCALARS, "w6 * ypred * (1 - ypred)", "w6 * ypred * (1 - ypred) * (1 + 1e-13)", "alice", "w3", "w1"),
     "slope": (
-        *(manual.nn.activation, "Sigmoid", "return grad_output * y * (1 - y)", "return grad_output * y * (1 + y)"),
+        *(manual.nn.activation, "Sigmoid", "Array = grad_output * y * (1 - y)", "Array = grad_output * y * (1 + y)"),
         *("layered", "2.bias[0]", None),
     ),
     "layer's input": (manual.nn.linear, "Linear", "g.T @ x", "g.T @ (x * x)", "layered", "0.weight[0,1]", "2.bias[0]"),
