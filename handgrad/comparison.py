@@ -9,7 +9,8 @@ import numpy as np
 from handgrad import intermediates
 from handgrad.data import Data
 from handgrad.experiment import Experiment, Loss, State
-from handgrad.lockstep import ALLOWED, Lockstep
+from handgrad.judging import ALLOWED
+from handgrad.lockstep import Lockstep
 from handgrad.loop import run
 from handgrad.sides import ManualSide
 from handgrad.torch_side import TorchSide, choose_device

@@ -5,23 +5,23 @@ parameters follow autograd's trajectory.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from handgrad.data import Data
 from handgrad.experiment import Experiment, State
-from handgrad.rounding import scales
+from handgrad.judging import Judgement, judge
+from handgrad.rounding import flat_scales
 from handgrad.sides import ManualSide
 from handgrad.torch_side import TorchSide
 from handgrad.truth import ComplexStep, WideAutograd
-from handgrad.weights import NINE_SCALARS, scalars_to_layers
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-# The hand-written error may be this many times autograd's, or this many roundings of the tensor's scale,
-# whichever is more. Measured over every step of every experiment here, in both dtypes: never above 0.7.
-ALLOWED = 4.0
+# Steps are judged many at a time, which is several times faster than one by one; the memory for their truth
+# grows with the square of the number of parameters, and stays below so many entries.
+TOGETHER, ENTRIES = 64, 200_000
 # Up to this many parameters the truth is computed at every step; above, at the first, the last and
 # every CHECK_EVERY-th, and between them the sides are held against each other alone.
 SMALL, CHECK_EVERY = 200, 100
@@ -62,8 +62,20 @@ class Failure:
     allowed: float
 
 
+class Taken(NamedTuple):
+    """A step that both sides have taken: where from, on which rows, and [loss, gradients, parameters] of each."""
+
+    start: Array
+    rows: Array
+    hand: Array
+    autograd: Array
+
+
 class Lockstep:
-    """Steps both sides from the same parameters, and judges the loss, every gradient and every parameter."""
+    """Steps both sides from the same parameters, and judges the loss, every gradient and every parameter.
+
+    Call `step` for every batch and then `finish`: only then is everything judged.
+    """
 
     def __init__(self, experiment: Experiment, data: Data, state: State, autograd: TorchSide) -> None:
         self.experiment = experiment
@@ -76,6 +88,8 @@ class Lockstep:
         self.names = ["loss", *(f"d_L_d_{name}" for name in self.shapes), *self.shapes]
         sizes = [1, *2 * [int(np.prod(shape)) for shape in self.shapes.values()]]
         self.offsets = np.cumsum([0, *sizes])
+        self.parameters = sum(sizes[1:]) // 2
+        self.together = max(1, min(TOGETHER, ENTRIES // self.parameters**2)) if self.parameters <= SMALL else 1
         self.steps = 0
         self.worst = np.zeros(self.offsets[-1])
         self.worst_step = np.zeros(self.offsets[-1], dtype=int)
@@ -83,7 +97,8 @@ class Lockstep:
         self.failure: Failure | None = None
         self.first: list[Row] = []
         self.last: list[Row] = []
-        self._last_values: tuple[Array, ...] = ()
+        self._taken: list[Taken] = []  # the steps that are still to be judged
+        self._judged = 0
 
     @property
     def ok(self) -> bool:
@@ -91,78 +106,60 @@ class Lockstep:
         return self.failure is None and self.steps > 0
 
     def step(self, rows: Array) -> None:
-        """Take one step on both sides from autograd's parameters, and compare."""
+        """Take one step on both sides from autograd's parameters."""
+        if self._taken and (len(self._taken) == self.together or len(rows) != len(self._taken[0].rows)):
+            self._judge()
         start = self.autograd.flat_parameters()
         self.hand.load_flat(start)
         with np.errstate(over="ignore", invalid="ignore"):  # a training that diverges is compared all the same
             hand = _flat(self.hand.step(rows), self.hand)
-            autograd = _flat(self.autograd.step(rows), self.autograd)
-            exact = len(start) <= SMALL or self.steps % CHECK_EVERY == 0
-            truth = np.concatenate([np.reshape(part, -1) for part in self.truth.step(start, rows)]) if exact else None
-            self._judge(hand, autograd, truth, self._scale(start, rows))
+        self._taken.append(Taken(start, rows, hand, _flat(self.autograd.step(rows), self.autograd)))
         self.steps += 1
 
-    def _scale(self, start: Array, rows: Array) -> Array:
-        vector = start.astype(np.float64)
-        inputs, targets = self.hand.inputs[rows].astype(np.float64), self.hand.targets[rows].astype(np.float64)
-        state: State = {}
-        position = 0
-        for name, shape in self.shapes.items():
-            size = int(np.prod(shape))
-            state[name] = vector[position : position + size].reshape(shape)
-            position += size
-        scalar = self.experiment.network.name == "two_two_one"
-        state = scalars_to_layers(state) if scalar else state
-        layers = [(w, state.get(k.replace("weight", "bias"))) for k, w in state.items() if k.endswith("weight")]
-        found = scales(self.experiment, layers, inputs, targets)
-        parts = [dict(zip(state, tensors, strict=True)) for tensors in (found.gradients, found.updated)]
-        if scalar:
-            parts = [{name: part[key][index] for name, (key, index) in NINE_SCALARS.items()} for part in parts]
-        return np.concatenate([[found.loss], *(np.reshape(value, -1) for part in parts for value in part.values())])
-
-    def _judge(self, hand: Array, autograd: Array, truth: Array | None, scale: Array) -> None:
-        unit = self.eps * scale
-        alike = (hand == autograd) | (np.isnan(hand) & np.isnan(autograd))  # infinities of one sign are equal
-        difference = np.where(alike, 0.0, np.abs(hand - autograd))
-        with np.errstate(divide="ignore"):
-            units = np.where(alike, 0.0, np.where(unit > 0, difference / np.where(unit > 0, unit, 1), np.inf))
-        units = np.where(np.isnan(units), np.inf, units)
-        if truth is None or not np.isfinite(truth).all():
-            error, other, allowed = units * unit, np.zeros_like(unit), 2 * ALLOWED * unit
-            good = alike | (difference <= allowed)
-        else:
-            error = np.abs(hand - truth).astype(np.float64)
-            other = np.abs(autograd - truth).astype(np.float64)
-            allowed = ALLOWED * np.maximum(other, unit)
-            good = error <= allowed  # false for NaN
-            if not self.independent:
-                # This truth comes from the hand-written forward. Where autograd is far from it, the two
-                # forwards are different functions.
-                good &= other <= ALLOWED * unit
-            ratio = float((error / np.maximum(np.maximum(other, unit), np.finfo(float).tiny)).max(initial=0.0))
-            self.largest_ratio = max(self.largest_ratio, ratio)
-        new = units > self.worst
-        self.worst[new], self.worst_step[new] = units[new], self.steps
-        if not good.all() and self.failure is None:
-            at = int(np.argmin(good))
-            name = self.names[int(np.searchsorted(self.offsets, at, side="right")) - 1]
-            self.failure = Failure(self.steps, name, float(error[at]), float(other[at]), float(allowed[at]))
-        self._last_values = (hand, autograd, difference, units, good)
-        if self.steps == 0:
-            self.first = self._rows()
-
-    def _rows(self) -> list[Row]:
-        shapes = [(), *self.shapes.values(), *self.shapes.values()]
-        rows = []
-        for number, (name, shape) in enumerate(zip(self.names, shapes, strict=True)):
-            part = slice(self.offsets[number], self.offsets[number + 1])
-            hand, autograd, difference, units, good = (flat[part].reshape(shape) for flat in self._last_values)
-            rows.append(Row(name, hand, autograd, difference, units, bool(good.all())))
-        return rows
-
     def finish(self) -> None:
-        """Keep the last step's table."""
-        self.last = self._rows() if self.steps else []
+        """Judge what is left, the last step in any case against the truth."""
+        if self._taken:
+            self._judge(last=True)
+
+    def _judge(self, last: bool = False) -> None:
+        starts = np.stack([taken.start for taken in self._taken])  # (S, parameters)
+        rows = np.stack([taken.rows for taken in self._taken])  # (S, N)
+        hand = np.stack([taken.hand for taken in self._taken])  # (S, 1 + 2 parameters)
+        autograd = np.stack([taken.autograd for taken in self._taken])
+        exact = last or self.parameters <= SMALL or self._judged % CHECK_EVERY == 0
+        inputs, targets = (array[rows].astype(np.float64) for array in (self.hand.inputs, self.hand.targets))
+        with np.errstate(over="ignore", invalid="ignore"):
+            truth = self.truth.steps(starts, rows) if exact else None
+            scale = flat_scales(self.experiment, self.shapes, starts.astype(np.float64), inputs, targets)
+            found = judge(hand, autograd, truth, self.eps * scale, self.independent)
+        self._keep(found)
+        if self._judged == 0:
+            self.first = self._rows(hand[0], autograd[0], found, 0)
+        if last:
+            self.last = self._rows(hand[-1], autograd[-1], found, -1)
+        self._judged += len(self._taken)
+        self._taken = []
+
+    def _keep(self, found: Judgement) -> None:
+        self.largest_ratio = max(self.largest_ratio, float(found.ratio.max(initial=0.0)))
+        at = found.units.argmax(axis=0)
+        units = found.units[at, np.arange(len(at))]
+        new = units > self.worst
+        self.worst[new], self.worst_step[new] = units[new], self._judged + at[new]
+        if self.failure is None and not found.good.all():
+            step, entry = divmod(int(np.argmin(found.good)), found.good.shape[1])
+            name = self.names[int(np.searchsorted(self.offsets, entry, side="right")) - 1]
+            errors = (float(part[step, entry]) for part in (found.error, found.other, found.allowed))
+            self.failure = Failure(self._judged + step, name, *errors)
+
+    def _rows(self, hand: Array, autograd: Array, found: Judgement, step: int) -> list[Row]:
+        shapes = [(), *self.shapes.values(), *self.shapes.values()]
+        flat = (hand, autograd, found.difference[step], found.units[step], found.good[step])
+        rows = []
+        for name, shape, start, end in zip(self.names, shapes, self.offsets[:-1], self.offsets[1:], strict=True):
+            a, b, difference, units, good = (values[start:end].reshape(shape) for values in flat)
+            rows.append(Row(name, a, b, difference, units, bool(good.all())))
+        return rows
 
     def worst_rows(self) -> list[Worst]:
         """Return for every tensor where its sides were furthest apart."""

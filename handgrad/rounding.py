@@ -15,12 +15,13 @@ One operation counts once; sums of K terms are given the sum of their terms' mag
 All arrays are float64; `error` of x is called e_x below.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from handgrad.experiment import Experiment
+from handgrad.weights import scalars_to_layers
 from manual.nn.activation import sigmoid
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -29,7 +30,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 class Scales(NamedTuple):
     """The scale of the loss, and of the gradient and the updated value of each tensor, in layer order."""
 
-    loss: float
+    loss: Array
     gradients: list[Array]
     updated: list[Array]
 
@@ -39,15 +40,16 @@ def scales(
 ) -> Scales:
     """Return the scales of one training step of a network of linear layers and sigmoids.
 
-    `layers` holds (W, b) of each layer, b None without a bias.
+    `layers` holds (W, b) of each layer, b None without a bias; inputs (N, in), targets (N, out). All may have
+    a leading axis of steps, b then (steps, 1, out).
     """
     tiny = float(np.finfo(experiment.dtype).tiny)
     activations, errors = [inputs], [np.zeros_like(inputs)]
     linear_output = experiment.from_logits or experiment.network.output == "identity"
     for number, (weight, bias) in enumerate(layers, 1):
         a, e_a = activations[-1], errors[-1]
-        logit = a @ weight.T
-        e_logit = (e_a + np.abs(a)) @ np.abs(weight).T
+        logit = a @ weight.mT
+        e_logit = (e_a + np.abs(a)) @ np.abs(weight).mT
         if bias is not None:
             logit, e_logit = logit + bias, e_logit + np.abs(bias)
         if number == len(layers) and linear_output:
@@ -66,17 +68,48 @@ def scales(
     gradients: list[Array] = []
     updated: list[Array] = []
     for (weight, bias), a, e_a in zip(reversed(layers), activations[-2::-1], errors[-2::-1], strict=True):
-        grad_weight = delta.T @ a
-        e_weight = (e_delta + np.abs(delta)).T @ np.abs(a) + np.abs(delta).T @ e_a + len(a) * tiny
+        grad_weight = delta.mT @ a
+        e_weight = (e_delta + np.abs(delta)).mT @ np.abs(a) + np.abs(delta).mT @ e_a + a.shape[-2] * tiny
         found = [(weight, grad_weight, e_weight)]
         if bias is not None:
-            found.append((bias, delta.sum(axis=0), (e_delta + np.abs(delta)).sum(axis=0)))
+            kept = bias.ndim > 1
+            grad_bias = delta.sum(axis=-2, keepdims=kept)
+            found.append((bias, grad_bias, (e_delta + np.abs(delta)).sum(axis=-2, keepdims=kept)))
         gradients[:0] = [e for _, _, e in found]
         updated[:0] = [np.abs(p) + experiment.lr * (np.abs(g) + e) for p, g, e in found]
         if a is not inputs:
             e_hidden = (e_delta + np.abs(delta)) @ np.abs(weight) + tiny
             delta, e_delta = _through_sigmoid(a, e_a, delta @ weight, e_hidden, tiny, False)
     return Scales(loss, gradients, updated)
+
+
+def flat_scales(
+    experiment: Experiment, shapes: Mapping[str, tuple[int, ...]], starts: Array, inputs: Array, targets: Array
+) -> Array:
+    """Return the scales of many steps as (steps, 1 + 2 parameters): loss, gradients, updated parameters.
+
+    `shapes` names the network's own parameters in the order in which `starts` (steps, parameters) has them;
+    inputs (steps, N, in), targets (steps, N, out).
+    """
+    scalar = experiment.network.name == "two_two_one"
+    places = np.arange(starts.shape[1])
+    if scalar:  # where each of the nine stands among the tensors of the layered network
+        named = scalars_to_layers(dict(zip(shapes, places, strict=True)))
+        places = np.concatenate([tensor.reshape(-1) for tensor in named.values()])
+        shapes = {key: tensor.shape for key, tensor in named.items()}
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])
+    parts = np.split(starts[:, places], ends[:-1], axis=1)
+    state = {
+        key: part.reshape(-1, *(1,) * (2 - len(shape)), *shape)
+        for (key, shape), part in zip(shapes.items(), parts, strict=True)
+    }
+    layers = [(w, state.get(k.replace("weight", "bias"))) for k, w in state.items() if k.endswith("weight")]
+    found = scales(experiment, layers, inputs, targets)
+    back = np.argsort(places)
+    flat = [
+        np.concatenate([t.reshape(len(starts), -1) for t in part], axis=1) for part in (found.gradients, found.updated)
+    ]
+    return np.concatenate([found.loss[:, None], *(part[:, back] for part in flat)], axis=1)
 
 
 def _through_sigmoid(
@@ -91,13 +124,13 @@ def _through_sigmoid(
     return grad * slope, e_grad * slope + np.abs(grad) * e_slope + tiny
 
 
-def _loss(experiment: Experiment, y: Array, e_y: Array, t: Array) -> tuple[float, Array, Array]:
+def _loss(experiment: Experiment, y: Array, e_y: Array, t: Array) -> tuple[Array, Array, Array]:
     """Return the loss's scale, and dL/dy with its scale."""
-    factor = experiment.loss.factor * (1 / y.size if experiment.loss.reduction == "mean" else 1.0)
+    factor = experiment.loss.factor * (1 / (y.shape[-2] * y.shape[-1]) if experiment.loss.reduction == "mean" else 1.0)
     if experiment.loss.kind == "cross_entropy":  # always from logits when it is trained on
         p = sigmoid(y)
         loss = np.abs(p - t) * e_y + np.abs(y) + np.abs(y * t) + 1
-        return factor * float(loss.sum()), factor * (p - t), factor * (p * (1 - p) * e_y + 2 * p + np.abs(p - t))
+        return factor * loss.sum(axis=(-2, -1)), factor * (p - t), factor * (p * (1 - p) * e_y + 2 * p + np.abs(p - t))
     r, e_r = y - t, e_y + np.abs(y - t)
     loss = 2 * np.abs(r) * e_r + r * r
-    return factor * float(loss.sum()), 2 * factor * r, 2 * factor * (e_r + np.abs(r))
+    return factor * loss.sum(axis=(-2, -1)), 2 * factor * r, 2 * factor * (e_r + np.abs(r))

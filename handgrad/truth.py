@@ -37,31 +37,33 @@ class ComplexStep:
         kind = self.side.objective.kind
         self.entries = Objective(kind, 1.0, "none")
 
-    def step(self, start: Array, rows: Array) -> tuple[Any, Array, Array]:
-        """Return the loss, the gradient and the updated parameters, from the parameters `start`."""
-        wide = start.astype(np.longdouble)
-        losses = np.concatenate(
-            [self._losses(wide, rows, k, min(k + COPIES, len(wide))) for k in range(0, len(wide), COPIES)]
-        )
-        gradient = losses.imag / STEP
-        loss = losses[0].real  # moving by ih leaves the real part as it is: h^2 is below every rounding
-        return loss, gradient, wide - np.longdouble(self.experiment.lr) * gradient
+    def steps(self, starts: Array, rows: Array) -> Array:
+        """Return [loss, gradient, updated parameters] (S, 1 + 2 P) of steps from `starts` (S, P) on `rows` (S, N)."""
+        wide = starts.astype(np.longdouble)
+        count = wide.shape[1]
+        chunks = [self._losses(wide, rows, k, min(k + COPIES, count)) for k in range(0, count, COPIES)]
+        losses = np.concatenate(chunks, axis=1)  # (S, P)
+        gradients = losses.imag / STEP
+        updated = wide - np.longdouble(self.experiment.lr) * gradients
+        # Moving by ih leaves the real part as it is: h^2 is below every rounding.
+        return np.concatenate([losses.real[:, :1], gradients, updated], axis=1)
 
-    def _losses(self, start: Array, rows: Array, first: int, last: int) -> Array:
-        """Return the loss of the copies in which the parameters first..last-1 are moved by ih."""
-        copies = np.repeat(start.astype(np.clongdouble)[None], last - first, axis=0)
-        copies[np.arange(last - first), np.arange(first, last)] += 1j * STEP
+    def _losses(self, starts: Array, rows: Array, first: int, last: int) -> Array:
+        """Return the losses (S, copies), where the k-th copy has parameter first + k moved by ih."""
+        moved = np.arange(last - first)
+        copies = np.repeat(starts.astype(np.clongdouble)[:, None], last - first, axis=1)  # (S, copies, P)
+        copies[:, moved, first + moved] += 1j * STEP
         position = 0
         for parameter, shape in zip(self.side.parameters, self.shapes, strict=True):
             size = int(np.prod(shape))
-            part = copies[:, position : position + size]
-            # Leading axis: the copies; in front of the parameter's own axes, room for those of the batch.
-            parameter.data = part.reshape((last - first,) + (1,) * (2 - len(shape)) + shape)
+            part = copies[:, :, position : position + size]
+            # In front of the parameter's own axes, room for those of the batch.
+            parameter.data = part.reshape(*copies.shape[:2], *(1,) * (2 - len(shape)), *shape)
             position += size
-        outputs = self._forward(self.side.inputs[rows])  # (copies, N, outputs)
-        targets = np.broadcast_to(self.side.targets[rows], outputs.shape)
-        total: Array = self.entries(outputs, targets).sum(axis=(1, 2)) * np.longdouble(self.experiment.loss.factor)
-        return total / (outputs[0].size if self.experiment.loss.reduction == "mean" else 1)
+        outputs = self._forward(self.side.inputs[rows][:, None])  # (S, copies, N, outputs)
+        targets = np.broadcast_to(self.side.targets[rows][:, None], outputs.shape)
+        total: Array = self.entries(outputs, targets).sum(axis=(2, 3)) * np.longdouble(self.experiment.loss.factor)
+        return total / (outputs[0, 0].size if self.experiment.loss.reduction == "mean" else 1)
 
     def _forward(self, inputs: Array) -> Array:
         if not self.experiment.network.published:
@@ -89,8 +91,11 @@ class WideAutograd:
         self.side.inputs = self.side.inputs.float().double()
         self.side.targets = self.side.targets.float().double()
 
-    def step(self, start: Array, rows: Array) -> tuple[Any, Array, Array]:
-        """Return the loss, the gradient and the updated parameters, from the parameters `start`."""
-        self.side.load_flat(start.astype(np.float64))
-        loss = self.side.step(rows)
-        return loss, self.side.flat_gradients(), self.side.flat_parameters()
+    def steps(self, starts: Array, rows: Array) -> Array:
+        """Return [loss, gradient, updated parameters] (S, 1 + 2 P) of steps from `starts` (S, P) on `rows` (S, N)."""
+        found = []
+        for start, batch in zip(starts, rows, strict=True):
+            self.side.load_flat(start.astype(np.float64))
+            loss = self.side.step(batch)
+            found.append(np.concatenate([[loss], self.side.flat_gradients(), self.side.flat_parameters()]))
+        return np.stack(found)

@@ -15,7 +15,7 @@ from handgrad.explaining import graph, scalars
 from handgrad.explaining.factors import Chain, Factor, loss_factor
 from handgrad.explaining.layered import Layers
 from handgrad.explaining.source import watched
-from handgrad.lockstep import ALLOWED
+from handgrad.judging import ALLOWED
 from handgrad.loop import run
 from handgrad.rounding import scales
 from handgrad.sides import ManualSide

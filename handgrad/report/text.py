@@ -8,7 +8,8 @@ import numpy as np
 from handgrad.comparison import Comparison
 from handgrad.data import contradictions
 from handgrad.experiment import Experiment
-from handgrad.lockstep import ALLOWED, Row
+from handgrad.judging import ALLOWED
+from handgrad.lockstep import Row
 from handgrad.metrics import accuracy
 
 Array = np.ndarray[Any, np.dtype[Any]]
