@@ -1,0 +1,55 @@
+"""What the README shows is what the commands print, and what it names exists."""
+
+import re
+
+import pytest
+
+from parity_tests.commands.commands import ROOT, run
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```text\n(.*?)```", README, re.S)
+NUMBER = re.compile(r"-?\d[\d,]*\.?\d*(?:e[+-]?\d+)?")
+
+
+def words(line):
+    return NUMBER.sub("#", line).split()
+
+
+def alike(quoted, printed):
+    """The same words, and numbers that agree but for rounding; differences and units are rounding itself."""
+    if words(quoted) != words(printed):
+        return False
+    pairs = zip(NUMBER.findall(quoted), NUMBER.findall(printed), strict=True)
+    numbers = [(float(a.replace(",", "")), float(b.replace(",", ""))) for a, b in pairs]
+    return all(a == pytest.approx(b, rel=1e-9) or max(abs(a), abs(b)) < 1 and "e" in quoted for a, b in numbers)
+
+
+def check(block, printed):
+    for quoted in block.splitlines():
+        if quoted.strip() in ("", "..."):
+            continue
+        if "IN PARITY" in quoted or "difference" in quoted.split()[:1]:  # measures of rounding alone
+            assert any(words(quoted) == words(line) for line in printed), quoted
+        else:
+            assert any(alike(quoted, line) for line in printed), quoted
+
+
+def test_compare_prints_what_the_readme_shows(capsys):
+    _, out, _ = run(capsys, "compare", "people")
+    check(BLOCKS[0], out.splitlines())
+
+
+def test_explain_prints_what_the_readme_shows(capsys):
+    _, out, _ = run(capsys, "explain", "alice", "--parameter", "w1")
+    check(BLOCKS[1], out.splitlines())
+
+
+def test_links_lead_somewhere():
+    for page in ("README.md", "CONTRIBUTING.md"):
+        for link in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8")):
+            assert (ROOT / link).exists(), f"{page}: {link}"
+
+
+def test_the_commands_of_the_table_exist():
+    for name in re.findall(r"python (scripts/\w+\.py)", README):
+        assert (ROOT / name).is_file(), name
