@@ -11,23 +11,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", default="cpu", help="where autograd's side runs: cpu, cuda, cuda:N or mps")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(params=["float64", "float32"])
+def dtype(request: pytest.FixtureRequest) -> str:
+    """Both precisions."""
+    return str(request.param)
+
+
+@pytest.fixture
 def device(request: pytest.FixtureRequest) -> str:
-    """The device of autograd's side; the test is skipped, with the reason, where it is absent."""
+    """The device of autograd's side; a test is skipped, with the reason, where it is absent or lacks the dtype."""
     import torch
 
     from torch_impl.device import pick_device
 
     name: str = request.config.getoption("--device")
+    precision = request.getfixturevalue("dtype") if "dtype" in request.fixturenames else "float64"
     try:
-        # MPS has no float64, so every test would fail there for a reason that is not its own.
-        pick_device(name, torch.float64)
+        pick_device(name, getattr(torch, precision))
     except ValueError as error:
         pytest.skip(str(error))
     return name
-
-
-@pytest.fixture(params=["float64", "float32"])
-def dtype(request: pytest.FixtureRequest) -> str:
-    """Both precisions."""
-    return str(request.param)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 import manual.networks as by_hand
 import torch_impl.networks as with_autograd
@@ -30,6 +31,10 @@ def test_takes_lists_and_integers_as_the_tutorial_writes_them():
     assert by_hand.NeuronNetwork().feedforward([2, 3]) == pytest.approx(0.7216325609518421, rel=1e-15)
 
 
-def test_wrong_number_of_inputs():
+@pytest.mark.parametrize("inputs", [[2.0, 3.0, 4.0], [23.0]])
+def test_wrong_number_of_inputs(inputs):
+    """[23] is what is left of the tutorial's [2, 3] without its comma."""
     with pytest.raises(ValueError, match="2 weights"):
-        by_hand.Neuron([0, 1], 4).feedforward([2, 3, 4])
+        by_hand.Neuron([0, 1], 4).feedforward(inputs)
+    with pytest.raises(RuntimeError):
+        with_autograd.Neuron([0.0, 1.0], 4.0)(torch.tensor(inputs, dtype=torch.float64))

@@ -16,7 +16,7 @@ class Neuron(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return y (..., 1)."""
-        total = (x * self.weight).sum(dim=-1, keepdim=True) + self.bias
+        total = (x @ self.weight).unsqueeze(-1) + self.bias  # a product by `*` would broadcast a wrong number of inputs
         return torch.sigmoid(total)
 
 
