@@ -18,19 +18,21 @@ from manual.trainer import Trainer
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def build(network: Network, logits: bool, dtype: np.dtype[Any]) -> Module:
-    """Return the hand-written network that `network` names; its weights are still to be loaded."""
+def build(networks: Any, network: Network, logits: bool, dtype: Any) -> Any:
+    """Return the network that `network` names, from manual.networks or torch_impl.networks alike.
+
+    Its weights are still to be loaded.
+    """
     if network.name == "neuron":
-        return networks.Neuron([0] * network.sizes[0], 0, dtype=dtype)
+        return networks.Neuron([0.0] * network.sizes[0], 0.0, dtype=dtype)
     if network.name == "neuron_network":
         return networks.NeuronNetwork(dtype=dtype)
     if network.name == "two_two_one":
         return networks.TwoTwoOne(dtype=dtype)
     logits = logits or network.output == "identity"
     if network.name == "perceptron":
-        return networks.Perceptron(
-            network.sizes[0], network.bias, published=network.published, logits=logits, dtype=dtype
-        )
+        options = {"published": network.published, "logits": logits, "dtype": dtype}
+        return networks.Perceptron(network.sizes[0], network.bias, **options)
     return networks.MLP(network.sizes, network.bias, logits=logits, dtype=dtype)
 
 
@@ -42,7 +44,7 @@ def loss_arguments(loss: Loss, logits: bool) -> tuple[str, float, str]:
 
 def predict(network: Network, state: Mapping[str, Array], inputs: Array, dtype: str) -> Array:
     """Return the outputs (N, outputs) of a trained network for inputs (N, F), by hand."""
-    module = build(network, False, np.dtype(dtype))
+    module: Module = build(networks, network, False, np.dtype(dtype))
     module.load_state_dict(to_network(state, network, np.dtype(dtype)))
     outputs: Array = module(inputs.astype(dtype))
     return outputs
@@ -56,7 +58,7 @@ class ManualSide:
     def __init__(self, experiment: Experiment, data: Data, state: Mapping[str, Array], dtype: Any = None) -> None:
         self.experiment = experiment
         self.dtype = np.dtype(experiment.dtype if dtype is None else dtype)
-        self.network = build(experiment.network, experiment.from_logits, self.dtype)
+        self.network: Module = build(networks, experiment.network, experiment.from_logits, self.dtype)
         self.objective = Objective(*loss_arguments(experiment.loss, experiment.from_logits))
         self.trainer = Trainer(self.network, self.objective, SGD(self.network.parameters(), experiment.lr))
         self.inputs, self.targets = data.inputs.astype(self.dtype), data.targets.astype(self.dtype)
@@ -90,7 +92,7 @@ class ManualSide:
 
     def flat_gradients(self) -> Array:
         """Return the gradients of the last step as one vector."""
-        return np.concatenate([np.reshape(parameter.grad, -1) for parameter in self.parameters])  # type: ignore[arg-type]
+        return np.concatenate([np.reshape(parameter.grad, -1) for parameter in self.parameters])
 
     def step(self, rows: Array) -> float:
         """Train on these rows and return the loss before the update."""

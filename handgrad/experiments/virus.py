@@ -4,10 +4,9 @@ import numpy as np
 
 from handgrad.comparison import Comparison
 from handgrad.data import Data
-from handgrad.experiment import Experiment, Network
-from handgrad.experiments._gates import HALF_SSE, PART_1, PUBLISHED_NOTE, perceptron_state, published
+from handgrad.experiment import Network
+from handgrad.experiments._gates import PART_1, perceptron, perceptron_state
 
-PERCEPTRON = Network("perceptron", (4, 1))
 SYMPTOMS = ("loss of smell", "weight loss", "runny nose", "body pain")
 
 
@@ -44,20 +43,12 @@ def ranking(comparison: Comparison) -> list[str]:
     return [f"Weights, largest first: {ranked}"]
 
 
-EXPERIMENT = Experiment(
+EXPERIMENT = perceptron(
+    Network("perceptron", (4, 1)),
     name="virus",
     title="a perceptron learns from eight patients which symptoms point to a virus",
     source=f"{PART_1}, the virus case",
-    kind="training",
     data=patients,
-    network=PERCEPTRON,
     weights=lambda seed, network: perceptron_state([0.1, 0.2, 0.3, 0.4], 0.3),
-    loss=HALF_SSE,
-    report=HALF_SSE,
-    report_every=100,
-    lr=0.05,
-    epochs=10_000,
-    published=published(PERCEPTRON),
-    published_note=PUBLISHED_NOTE,
     remarks=ranking,
 )

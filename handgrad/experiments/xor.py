@@ -1,11 +1,9 @@
 """One layer cannot learn XOR: no line parts (0,1), (1,0) from (0,0), (1,1)."""
 
 from handgrad.comparison import Comparison
-from handgrad.experiment import Experiment, Network, State
-from handgrad.experiments._gates import HALF_SSE, PART_1, PUBLISHED_NOTE, gate, perceptron_state, published
+from handgrad.experiment import Network, State
+from handgrad.experiments._gates import PART_1, gate, perceptron, perceptron_state
 from handgrad.weights import normal
-
-PERCEPTRON = Network("perceptron", (2, 1))
 
 
 def weights(seed: int, network: Network) -> State:
@@ -26,21 +24,13 @@ def verdict_of_xor(comparison: Comparison) -> list[str]:
     return [f"With a hidden layer {'all four rows are right' if right else 'not every row is right yet'}."]
 
 
-EXPERIMENT = Experiment(
+EXPERIMENT = perceptron(
+    Network("perceptron", (2, 1)),
     name="xor",
     title="one layer cannot learn XOR; a hidden layer can (--sizes 2,4,1)",
     source=f"{PART_1}, limits of a perceptron",
-    kind="training",
     data=lambda: gate(0, 1, 1, 0),
-    network=PERCEPTRON,
     weights=weights,
-    loss=HALF_SSE,
-    report=HALF_SSE,
-    report_every=100,
-    lr=0.05,
-    epochs=10_000,
-    published=published(PERCEPTRON),
-    published_note=PUBLISHED_NOTE,
     resizable=True,
     remarks=verdict_of_xor,
 )

@@ -84,7 +84,7 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(small: Path, monkeypatch: 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(rebuild_adults.os, "replace", full)
+    monkeypatch.setattr("handgrad.files.os.replace", full)
     assert rebuild_adults.main([]) == 2
     assert small.read_bytes() == b"as it was"
     assert sorted(path.name for path in small.parent.iterdir()) == ["adults.csv", "survey.tsv"]
