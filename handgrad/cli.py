@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from handgrad import parsing
 from handgrad.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ DTYPES = ("float64", "float32")
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line."""
+    """An ArgumentParser whose errors are one line, and whose options are never abbreviated."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError instead of printing the usage and leaving."""
@@ -33,7 +37,8 @@ def run(name: str, command: Callable[[list[str]], int], arguments: list[str] | N
     """
     try:
         status = command(sys.argv[1:] if arguments is None else arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None where the shell has closed it
+            sys.stdout.flush()
         return status
     except UsageError as error:
         print(f"{name}: {error}", file=sys.stderr)
@@ -42,21 +47,29 @@ def run(name: str, command: Callable[[list[str]], int], arguments: list[str] | N
         print(f"{name}: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `| head` has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _ignore_stdout()
         return 0
+    except MemoryError:
+        print(f"{name}: there is not enough memory for this; choose smaller sizes", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if sys.stdout is not None:
+            _ignore_stdout()  # it may be what cannot be written: leave nothing in its buffer
+        print(f"{name}: {error.strerror or error}{f' ({error.filename})' if error.filename else ''}", file=sys.stderr)
+        return 2
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that change an experiment's settings."""
-    parser.add_argument("--epochs", type=positive_int, help="passes over the samples")
-    parser.add_argument("--lr", type=rate, help="learning rate")
-    parser.add_argument("--seed", type=seed, help="seed of the initial weights and of the order")
+    parser.add_argument("--epochs", type=parsing.positive_int, help="passes over the samples")
+    parser.add_argument("--lr", type=parsing.rate, help="learning rate")
+    parser.add_argument("--seed", type=parsing.seed, help="seed of the initial weights and of the order")
     parser.add_argument("--order", choices=ORDERS, help="in which order the samples are taken")
     parser.add_argument("--dtype", choices=DTYPES, help="precision of both sides (default: float64)")
     parser.add_argument(
         "--inputs", metavar="HOW", help="how the inputs are scaled, e.g. raw; compare.py --list shows which"
     )
-    parser.add_argument("--sizes", type=sizes, metavar="N,..,N", help="layer sizes, for layered and xor")
+    parser.add_argument("--sizes", type=parsing.sizes, metavar="N,..,N", help="layer sizes, for layered and xor")
     parser.add_argument(
         "--published", action="store_true", help="a rule as the tutorial published it, with its mistake"
     )
@@ -80,42 +93,16 @@ def configured(experiment: "Experiment", options: argparse.Namespace) -> "Experi
     return replace(experiment, **{name: value for name, value in changes.items() if value is not None})
 
 
-def positive_int(text: str) -> int:
-    """Parse a whole number above 0."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
-
-
-def seed(text: str) -> int:
-    """Parse a seed, a whole number that numpy's RandomState takes."""
-    if not text.isdecimal() or int(text) >= 2**32:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {2**32 - 1}")
-    return int(text)
-
-
-def rate(text: str) -> float:
-    """Parse a learning rate, a finite number above 0."""
-    value = number(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
-
-
-def number(text: str) -> float:
-    """Parse a finite number."""
+def say(line: str) -> None:
+    """Print a line of progress to stdout; a reader who has gone away does not end the work."""
     try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
-    return value
+        print(line, flush=True)
+    except BrokenPipeError:
+        _ignore_stdout()
 
 
-def sizes(text: str) -> tuple[int, ...]:
-    """Parse layer sizes, whole numbers above 0 with commas between."""
-    return tuple(positive_int(part.strip()) for part in text.split(","))
+def _ignore_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def document(command: str, experiment: str | None, config: Any, results: Any, verdict: str) -> str:

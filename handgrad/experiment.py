@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -11,6 +12,8 @@ from handgrad.errors import UsageError
 
 if TYPE_CHECKING:
     from handgrad.comparison import Comparison
+
+LARGEST = 1_000_000  # parameters that --sizes may ask for
 
 Array = np.ndarray[Any, np.dtype[Any]]
 State = dict[str, Array]
@@ -119,6 +122,8 @@ class Experiment:
         ends = (self.network.sizes[0], self.network.sizes[-1])
         if len(sizes) < 2 or (sizes[0], sizes[-1]) != ends or min(sizes) < 1:
             raise UsageError(f"--sizes {','.join(map(str, sizes))}: the data needs {ends[0]},...,{ends[1]}")
+        if sum(a * b + b for a, b in pairwise(sizes)) > LARGEST:
+            raise UsageError(f"--sizes: that is more than {LARGEST:,} parameters; choose smaller hidden layers")
         name = self.network.name if sizes == self.network.sizes else "mlp"
         return replace(self, network=replace(self.network, name=name, sizes=sizes))
 

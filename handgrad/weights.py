@@ -96,6 +96,8 @@ def load(path: Path, network: Network) -> State:
             state = {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist; train.py leaves one in its --out folder") from None
+    except (NotImplementedError, RuntimeError, MemoryError) as error:  # what a damaged zip archive can ask for
+        raise UsageError(f"{path} is damaged ({type(error).__name__}); train again to replace it") from None
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
         raise UsageError(
             f"{path} is no readable .npz file ({type(error).__name__}); train again to replace it"

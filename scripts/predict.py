@@ -1,15 +1,16 @@
 """Predict with a trained run, by hand, with autograd, or both."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handgrad import cli
+from handgrad import cli, parsing
 from handgrad.errors import UsageError
 
 if TYPE_CHECKING:
-    from handgrad.runs import Run
+    from handgrad.saved_run import Run
 
 CM_PER_INCH = 2.54  # exact, by definition
 KG_PER_POUND = 0.45359237  # exact, by definition
@@ -26,10 +27,10 @@ def parser() -> cli.Parser:
     parser.add_argument("run", type=Path, metavar="DIR", help="a run folder that train.py has left")
     parser.add_argument("--side", choices=("manual", "torch", "both"), default="both", help="default: both")
     parser.add_argument("--device", default="cpu", help="the torch side's: cpu (default), auto, cuda, cuda:N or mps")
-    parser.add_argument("--height-cm", type=cli.number, metavar="CM", help="a person's height, with --weight-kg")
-    parser.add_argument("--weight-kg", type=cli.number, metavar="KG", help="a person's weight, with --height-cm")
-    parser.add_argument("--height-in", type=cli.number, metavar="IN", help="a person's height, with --weight-lb")
-    parser.add_argument("--weight-lb", type=cli.number, metavar="LB", help="a person's weight, with --height-in")
+    parser.add_argument("--height-cm", type=parsing.number, metavar="CM", help="a person's height, with --weight-kg")
+    parser.add_argument("--weight-kg", type=parsing.number, metavar="KG", help="a person's weight, with --height-cm")
+    parser.add_argument("--height-in", type=parsing.number, metavar="IN", help="a person's height, with --weight-lb")
+    parser.add_argument("--weight-lb", type=parsing.number, metavar="LB", help="a person's weight, with --height-in")
     parser.add_argument("--input", metavar="X,..,X", help='one sample, as in --input "1,0,0,1"')
     parser.add_argument(
         "--csv", type=Path, metavar="FILE", help="many samples: a column for each feature, with a header"
@@ -45,15 +46,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 def command(arguments: list[str]) -> int:
     """Parse the arguments, predict and print."""
-    options = parser().parse_args(arguments)
+    options = parser().parse_args(joined(arguments))
     import numpy as np
 
     runs = find_runs(options.run)
     first = next(iter(runs.values()))
-    raw = samples(options, first)
-    inputs = first.data.normalise(raw)
     names = ["manual", "torch"] if options.side == "both" else [options.side]
-    outputs = {name: predict(name, runs.get(name, first), inputs, options.device) for name in names}
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused in one line
+        raw = samples(options, first)
+        inputs = first.data.normalise(raw)
+        outputs = {name: predict(name, runs.get(name, first), inputs, options.device) for name in names}
+    if not all(np.isfinite(values).all() for values in (raw, inputs, *outputs.values())):
+        raise UsageError("the outputs are not finite: the inputs, or the run's weights, are too large; check the units")
     rows: list[dict[str, Any]] = []
     for index in range(len(raw)):
         values = {name: float(outputs[name][index, 0]) for name in names}
@@ -67,9 +71,18 @@ def command(arguments: list[str]) -> int:
         return 0
     for row in rows:
         print("\n".join(text(first, row, names)))
-    if not np.all([np.isfinite(values) for values in outputs.values()]):
-        raise UsageError("the outputs are not finite; the run's weights or the inputs are out of range")
     return 0
+
+
+def joined(arguments: list[str]) -> list[str]:
+    """Write `--input -2,-1` as `--input=-2,-1`: argparse would take -2,-1 for an option."""
+    found: list[str] = []
+    for argument in arguments:
+        if found and found[-1] == "--input" and argument[:1] == "-" and argument[1:2] in tuple("0123456789."):
+            found[-1] = f"--input={argument}"
+        else:
+            found.append(argument)
+    return found
 
 
 def text(run: "Run", row: dict[str, Any], names: list[str]) -> list[str]:
@@ -90,10 +103,12 @@ def text(run: "Run", row: dict[str, Any], names: list[str]) -> list[str]:
 
 def find_runs(folder: Path) -> "dict[str, Run]":
     """Return the run in a folder, or the two of a training of both sides, by the side that trained it."""
-    from handgrad.runs import Run
+    from handgrad.saved_run import Run
 
-    both = {name: folder / name for name in ("manual", "torch") if (folder / name / "config.json").is_file()}
+    both = {name: folder / name for name in ("manual", "torch") if os.path.isfile(folder / name / "config.json")}
     found = [Run(path) for path in (both.values() if both else [folder])]
+    if len({(run.experiment_name, run.network, run.data.features) for run in found}) > 1:
+        raise UsageError(f"{folder}: manual/ and torch/ are runs of different experiments; name one of them")
     return {run.side: run for run in found}
 
 
@@ -116,13 +131,13 @@ def samples(options: argparse.Namespace, run: "Run") -> Any:
         return read(options.csv, run.data.features).numbers
     if options.input is not None:
         try:
-            values = [cli.number(part) for part in options.input.split(",")]
+            values = [parsing.number(part) for part in options.input.split(",")]
         except argparse.ArgumentTypeError as error:
             raise UsageError(f"--input: {error}") from None
         if len(values) != len(run.data.features):
             raise UsageError(
-                f"--input has {len(values)} numbers, but {run.experiment_name} needs {len(run.data.features)}: "
-                f"{', '.join(run.data.features)}"
+                f"--input gives {len(values)} number{'s' * (len(values) != 1)}, but {run.experiment_name} "
+                f"needs {len(run.data.features)}: {', '.join(run.data.features)}"
             )
         return np.array([values])
     if set(run.data.features) != {"weight", "height"}:

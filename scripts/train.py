@@ -1,5 +1,6 @@
 """Train an experiment by hand, with autograd, or both, and leave a run folder that predict.py reads."""
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,6 +82,8 @@ def build(name: str, experiment: "Experiment", data: "Data", state: "State", dev
 
 def train(experiment: "Experiment", side: "ManualSide | TorchSide", quiet: bool) -> list[dict[str, float]]:
     """Train one side and return its reports; some ten of them are printed as they come."""
+    import numpy as np
+
     from handgrad.loop import run
 
     metrics: list[dict[str, float]] = []
@@ -89,13 +92,18 @@ def train(experiment: "Experiment", side: "ManualSide | TorchSide", quiet: bool)
 
     def report(epoch: int) -> None:
         loss = side.report(experiment.report)
+        if not math.isfinite(loss):
+            raise UsageError(
+                f"the training diverged: at epoch {epoch} the loss is {loss}; lower --lr {experiment.lr:g}"
+            )
         metrics.append({"epoch": epoch, "loss": loss})
         if not quiet and (len(metrics) % every == 1 or every == 1 or epoch == experiment.epochs - 1):
-            print(f"{side.name:6}  epoch {epoch:>7}  loss {loss:.17g}", flush=True)
+            cli.say(f"{side.name:6}  epoch {epoch:>7}  loss {loss:.17g}")
         elif terminal:
             print(f"\r{side.name} epoch {epoch} of {experiment.epochs}", end="\r", file=sys.stderr)
 
-    run(experiment, len(side.inputs), side.step, report)
+    with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite is refused in one line
+        run(experiment, len(side.inputs), side.step, report)
     return metrics
 
 

@@ -27,7 +27,7 @@ def pick_device(name: str, dtype: torch.dtype) -> torch.device:
             raise ValueError("--device mps: no Apple GPU is available to this PyTorch; use cpu or auto")
         if dtype == torch.float64:
             raise ValueError("--device mps: it has no float64; use --dtype float32 or --device cpu")
-    elif device.type != "cpu":
+    elif device.type != "cpu" or device.index is not None:
         raise ValueError(f"{name!r} is not supported; use cpu, auto, cuda, cuda:N or mps")
     return device
 

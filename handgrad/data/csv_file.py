@@ -3,7 +3,6 @@
 import csv
 import io
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,10 @@ from typing import Any, NoReturn
 import numpy as np
 
 from handgrad.errors import UsageError
+from handgrad.parsing import NUMBER
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-# Plain ASCII decimals. float() alone would also take 1_000, nan, inf and other scripts' digits.
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 SHOWN = 40  # characters of a field, and names of columns, that a message quotes
 Records = list[tuple[int, list[str]]]
 
@@ -49,12 +47,12 @@ def read(path: Path, columns: Sequence[str] | None = None, texts: Sequence[str] 
     names = _names(path, first, header)
     wanted = [name for name in names if name not in texts] if columns is None else list(columns)
     missing = [name for name in (*texts, *wanted) if name not in names]
+    if (missing or columns is None) and all(NUMBER.fullmatch(name) for name in names):
+        raise UsageError(f"{path}, line {first}: found only numbers; the first line names the columns")
     if missing:
         separator = next((character for character in ";\t" if character in header[0]), "") if len(header) == 1 else ""
         hint = f" and its fields are separated by {separator!r}; separate them by commas" if separator else ""
         raise UsageError(f"{path} has no column {_listed(missing)}: it has {_listed(names)}{hint}")
-    if columns is None and all(NUMBER.fullmatch(name) for name in names):
-        raise UsageError(f"{path}, line {first}: found only numbers; the first line names the columns")
     if not records:
         raise UsageError(f"{path} names its columns, {_listed(names)}, but has no rows; at least one is needed")
     for line, fields in records:

@@ -2,13 +2,16 @@
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from handgrad import weights
 from handgrad.experiment import Network
-from parity_tests.commands.commands import document, refused, run
+from parity_tests.commands.commands import ROOT, document, refused, run
 
 TWO_TWO_ONE = Network("two_two_one", (2, 2, 1))
 
@@ -183,3 +186,101 @@ def test_a_full_disk_leaves_nothing_half_written(capsys, tmp_path, monkeypatch):
     assert status == 2
     assert "No space left" in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_negative_input_needs_no_equals_sign(runs, capsys):
+    status, out, _ = run(capsys, "predict", runs / "manual", "--input", "-2,-1", "--json")
+    assert status == 0
+    assert document(out)["results"][0]["given"] == [-2.0, -1.0]
+
+
+@pytest.mark.parametrize("values", ["1e308,1e308", "1e400,1", "1_0,2", "\u0663,1"])
+def test_inputs_out_of_range_or_guessed(runs, capsys, values):
+    status, out, err = run(capsys, "predict", runs / "manual", "--input", values)
+    assert len(err.splitlines()) == (0 if status == 0 else 1)
+    assert status == 2 or "nan" not in out
+
+
+def test_a_person_beyond_all_numbers(runs, capsys):
+    assert "finite" in refused(capsys, "predict", runs / "manual", "--height-cm", "1e308", "--weight-kg", "1e308")
+
+
+def test_a_training_that_diverges_says_so_and_leaves_nothing(capsys, tmp_path):
+    message = refused_after_reports(
+        capsys, "trial_and_error", "--lr", "0.2", "--epochs", "3000", "--out", tmp_path / "run"
+    )
+    assert re.search(r"diverged: at epoch \d+ the loss is (nan|inf); lower --lr 0\.2", message)
+    assert list(tmp_path.iterdir()) == []
+
+
+def refused_after_reports(capsys, *arguments):
+    status, _, err = run(capsys, "train", *arguments)
+    assert status == 2
+    assert len(err.splitlines()) == 1
+    return err
+
+
+def test_an_empty_folder_is_filled_in_place(capsys, tmp_path, monkeypatch):
+    """The working directory, or one behind a link, stays what it is."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    (tmp_path / "dangling").symlink_to(tmp_path / "new")
+    monkeypatch.chdir(tmp_path / "empty")
+    assert run(capsys, "train", "people", "--epochs", "2", "--out", ".")[0] == 0
+    assert sorted(path.name for path in (tmp_path / "empty").iterdir()) == [
+        "config.json",
+        "metrics.jsonl",
+        "weights.npz",
+    ]
+    assert "kept as it is" in refused(capsys, "train", "people", "--out", tmp_path / "link")
+    assert run(capsys, "train", "people", "--epochs", "2", "--out", tmp_path / "dangling")[0] == 0
+    assert (tmp_path / "new" / "weights.npz").is_file()
+
+
+def test_a_name_that_is_too_long(capsys, tmp_path):
+    assert "too long" in refused(capsys, "train", "people", "--out", tmp_path / ("x" * 300))
+    assert "too long" in refused(capsys, "predict", tmp_path / ("x" * 300), "--input", "1,2")
+
+
+def test_a_link_that_leads_round_in_a_circle(capsys, tmp_path):
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    assert "cannot be written" in refused(capsys, "train", "people", "--out", tmp_path / "circle")
+
+
+def test_folders_made_on_the_way_are_taken_back(capsys, tmp_path, monkeypatch):
+    from handgrad.sides import ManualSide
+
+    def interrupted(self, rows):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ManualSide, "step", interrupted)
+    assert run(capsys, "train", "people", "--out", tmp_path / "a" / "b" / "run")[0] == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_who_goes_away_does_not_cost_the_run(tmp_path):
+    command = f"{sys.executable} scripts/train.py people --epochs 300 --out {tmp_path / 'run'} | head -n 1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT)
+    assert done.stderr == ""
+    assert (tmp_path / "run" / "weights.npz").is_file()
+
+
+def test_a_full_stdout_is_one_line():
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} scripts/compare.py --list > /dev/full"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "compare.py: No space left on device\n"
+
+
+def test_runs_of_two_experiments_are_not_mixed(runs, capsys, tmp_path):
+    shutil.copytree(runs / "both" / "manual", tmp_path / "manual")
+    shutil.copytree(runs / "virus", tmp_path / "torch")
+    assert "different experiments" in refused(capsys, "predict", tmp_path, "--input", "1,2")
+
+
+def test_weights_can_be_read_by_others(runs):
+    assert (runs / "manual" / "weights.npz").stat().st_mode & 0o777 == 0o644

@@ -1,0 +1,46 @@
+"""Numbers that a user types: plain ASCII decimals, and nothing that would have to be guessed."""
+
+import argparse
+import math
+import re
+
+# float() alone would also take 1_000, nan, inf and other scripts' digits.
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+WHOLE = re.compile(r"\d{1,18}", re.ASCII)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 30 else text[:27] + "...")
+
+
+def positive_int(text: str) -> int:
+    """Parse a whole number above 0."""
+    if not WHOLE.fullmatch(text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{_shown(text)} is not a whole number above 0")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    """Parse a seed, a whole number that numpy's RandomState takes."""
+    if not WHOLE.fullmatch(text) or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{_shown(text)} is not a whole number from 0 to {2**32 - 1}")
+    return int(text)
+
+
+def number(text: str) -> float:
+    """Parse a finite number."""
+    if not NUMBER.fullmatch(text.strip()) or not math.isfinite(float(text)):
+        raise argparse.ArgumentTypeError(f"{_shown(text)} is not a finite number")
+    return float(text)
+
+
+def rate(text: str) -> float:
+    """Parse a learning rate, a finite number above 0."""
+    if (value := number(text)) <= 0:
+        raise argparse.ArgumentTypeError(f"{_shown(text)} is not a number above 0")
+    return value
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """Parse layer sizes, whole numbers above 0 with commas between."""
+    return tuple(positive_int(part.strip()) for part in text.split(","))

@@ -1,0 +1,111 @@
+"""A run folder that is read back: every value of its config is checked before it is used."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handgrad import weights
+from handgrad.data import Data
+from handgrad.errors import UsageError
+from handgrad.experiment import Network
+from handgrad.runs import FORMAT
+
+NETWORKS = ("two_two_one", "perceptron", "mlp")
+COUNTS = {"two_two_one": 3, "perceptron": 2}  # how many sizes a network has; an mlp has two or more
+
+
+class Run:
+    """What predict needs of a run: network, weights, how its inputs are made and what an output means.
+
+    Raises UsageError, in one sentence, for a folder that is not such a run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "config.json"
+        config = _read(self._path)
+        self.experiment_name = self._text(config, "experiment")
+        self.side = self._one_of(config, "side", ("manual", "torch"))
+        self.dtype = self._one_of(config, "dtype", ("float64", "float32"))
+        self.network = self._network(self._part(config, "network"))
+        self.data = self._table(self._part(config, "data"))
+        self.state = weights.load(folder / "weights.npz", self.network)
+
+    def _need(self, good: bool, name: str, value: Any) -> None:
+        if not good:
+            raise UsageError(f"{self._path}: {name} is {str(value)[:40]!r}, which no run of train.py has; train again")
+
+    def _part(self, config: dict[str, Any], name: str) -> dict[str, Any]:
+        part = config.get(name)
+        self._need(isinstance(part, dict), name, part)
+        return dict(part or {})
+
+    def _text(self, config: dict[str, Any], name: str) -> str:
+        self._need(isinstance(config.get(name), str), name, config.get(name))
+        return str(config[name])
+
+    def _one_of(self, config: dict[str, Any], name: str, values: tuple[str, ...]) -> str:
+        self._need(config.get(name) in values, name, config.get(name))
+        return str(config[name])
+
+    def _network(self, part: dict[str, Any]) -> Network:
+        name, output = self._one_of(part, "name", NETWORKS), self._one_of(part, "output", ("sigmoid", "identity"))
+        sizes = part.get("sizes")
+        good = isinstance(sizes, list) and all(type(size) is int and 0 < size <= 10**6 for size in sizes)
+        self._need(
+            good and len(sizes or []) >= 2 and len(sizes or []) == COUNTS.get(name, len(sizes or [])), "sizes", sizes
+        )
+        for flag in ("bias", "published"):
+            self._need(isinstance(part.get(flag), bool), flag, part.get(flag))
+        return Network(name, tuple(sizes or []), part["bias"], output, part["published"])
+
+    def _table(self, part: dict[str, Any]) -> Data:
+        count = self.network.sizes[0]
+        features = self._texts(part, "features", (count,))
+        self._need(len(set(features)) == count, "features", features)
+        labels = self._texts(part, "labels", (2,)) if part.get("labels") is not None else None
+        scale = self._numbers(part, "scale", count)
+        self._need(scale is None or 0 not in scale, "scale", scale)
+        return Data(
+            inputs=np.empty((0, count)),
+            targets=np.empty((0, 1)),
+            features=features,
+            units=self._texts(part, "units", (0, count)),
+            shift=self._numbers(part, "shift", count),
+            scale=scale,
+            labels=None if labels is None else (labels[0], labels[1]),
+        )
+
+    def _texts(self, part: dict[str, Any], name: str, lengths: tuple[int, ...]) -> tuple[str, ...]:
+        values = part.get(name)
+        good = isinstance(values, list) and len(values) in lengths and all(isinstance(v, str) for v in values)
+        self._need(good, name, values)
+        return tuple(values or ())
+
+    def _numbers(self, part: dict[str, Any], name: str, length: int) -> tuple[float, ...] | None:
+        self._need(name in part, name, "missing")
+        values = part[name]
+        if values is None:
+            return None
+        good = isinstance(values, list) and len(values) == length
+        good = good and all(type(value) in (int, float) and math.isfinite(value) for value in values)
+        self._need(good, name, values)
+        return tuple(float(value) for value in values)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path} does not exist; name a folder that train.py --out has left") from None
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read ({error.strerror}); name a folder that train.py --out has left"
+        ) from None
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON
+        raise UsageError(f"{path} cannot be read ({type(error).__name__}); train again to replace it") from None
+    if not isinstance(config, dict) or type(config.get("format")) is not int or config["format"] != FORMAT:
+        raise UsageError(f"{path} is not of format {FORMAT}, which is what this version reads; train again")
+    return config
