@@ -8,8 +8,8 @@ import numpy as np
 
 from handgrad import intermediates
 from handgrad.data import Data
+from handgrad.ends import End, compare_ends
 from handgrad.experiment import Experiment, Loss, State
-from handgrad.judging import ALLOWED
 from handgrad.lockstep import Lockstep
 from handgrad.loop import run
 from handgrad.sides import ManualSide
@@ -31,9 +31,9 @@ class Comparison:
     """All that comparing one experiment has found; `compare` fills it.
 
     `initial`, `final_hand` and `final_autograd` are states under torch's keys. `final_outputs` are both sides'
-    outputs on the samples, `asked_outputs` on the inputs that the tutorial asks about, `test_outputs` on the
-    held-out ones. `apart` is the largest difference of any parameter at the end, both sides running free;
-    `twin_apart` the same between the hand-written side and its twin, started one rounding away.
+    outputs on the samples. `ends` judges outputs and reported loss from one and the same state. `apart` is the
+    largest difference of any parameter at the end, both sides running free; `twin_apart` the same between the
+    hand-written side and its twin, started one rounding away.
     """
 
     def __init__(self, experiment: Experiment, device: str = "cpu") -> None:
@@ -45,6 +45,7 @@ class Comparison:
         self.autograd = TorchSide(experiment, self.data, self.initial, self.device)
         self.lockstep = Lockstep(experiment, self.data, self.initial, self.autograd)
         self.reports: list[Report] = []
+        self.ends: list[End] = []
         self.apart = self.twin_apart = 0.0
 
     @property
@@ -87,20 +88,22 @@ class Comparison:
         """Return the training loss over all samples with other weights, by hand."""
         return ManualSide(self.experiment, self.data, state).report(self.experiment.loss)
 
-    def outputs_agree(self) -> bool:
-        """Whether the forward alone agrees, to a few roundings of outputs between 0 and 1."""
-        hand, autograd = self.final_outputs
-        eps = float(np.finfo(self.experiment.dtype).eps)
-        return bool(np.all(np.abs(hand - autograd) <= ALLOWED * eps * np.maximum(1.0, np.abs(autograd))))
-
     @property
     def ok(self) -> bool:
-        """Whether both sides are in parity."""
-        return self.outputs_agree() if self.experiment.kind == "forward" else self.lockstep.ok
+        """Whether both sides are in parity: every step, and at the end the outputs and the reported loss."""
+        steps = self.experiment.kind == "forward" or self.lockstep.ok
+        return steps and bool(self.ends) and all(end.ok for end in self.ends)
+
+    @property
+    def diverged_at(self) -> int | None:
+        """The first reported epoch whose loss is not finite on either side, or None."""
+        lost = (r.epoch for r in self.reports if not (np.isfinite(r.hand) and np.isfinite(r.autograd)))
+        return next(lost, None)
 
     def train(self) -> "Comparison":
         """Run the whole experiment, and return self."""
         if self.experiment.kind == "forward":
+            self.ends = compare_ends(self.experiment, self.lockstep.hand, self.autograd)
             return self
         twin = ManualSide(self.experiment, self.data, self.initial)
         start = twin.flat_parameters()
@@ -118,6 +121,7 @@ class Comparison:
         with np.errstate(over="ignore", invalid="ignore"):
             run(self.experiment, len(self.data.inputs), step, report)
         self.lockstep.finish()
+        self.ends = compare_ends(self.experiment, self.lockstep.hand, self.autograd)
         end = self.hand.flat_parameters().astype(np.float64)
         self.apart = float(np.abs(end - self.autograd.flat_parameters()).max())
         self.twin_apart = float(np.abs(end - twin.flat_parameters()).max())

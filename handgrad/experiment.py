@@ -100,11 +100,6 @@ class Experiment:
         """Whether the network is trained without its last sigmoid, because the loss takes logits."""
         return self.loss.kind == "cross_entropy" and self.network.output == "sigmoid" and self.kind != "forward"
 
-    @property
-    def np_dtype(self) -> np.dtype[Any]:
-        """The dtype as NumPy has it."""
-        return np.dtype(self.dtype)
-
     def as_published(self) -> "Experiment":
         """Return this experiment under the published rule; UsageError where none was published wrong."""
         if self.published is None:

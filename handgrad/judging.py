@@ -34,24 +34,27 @@ class Judgement:
     ratio: Array
 
 
-def judge(hand: Array, autograd: Array, truth: Array | None, unit: Array, independent: bool) -> Judgement:
+def judge(hand: Array, autograd: Array, truth: Array | None, unit: Array) -> Judgement:
     """Judge `hand` against `autograd`; `unit` is one rounding of each entry, eps * scale.
 
+    Autograd has to be near the truth as well. Where the truth comes from the hand-written forward, one that
+    autograd is far from means that the two forwards are different functions; where it comes from autograd in
+    more digits, that these digits were lost for another reason than rounding.
+
     Where `truth` is None or not finite the two sides are held against each other, at twice what each may err.
-    `independent` says that the truth shares no code with the hand-written forward. Where it does share it, a
-    truth that autograd is far from means that the two forwards are different functions: that is not good either.
     """
     alike = (hand == autograd) | (np.isnan(hand) & np.isnan(autograd))
+    finite = np.isfinite(hand) & np.isfinite(autograd) & np.isfinite(unit)
     difference = np.where(alike, 0.0, np.abs(hand - autograd))
     units = np.where(alike, 0.0, _quotient(difference, unit))
     reference = np.full(hand.shape, np.nan) if truth is None else truth
-    known = np.isfinite(reference) & (np.isfinite(hand) | ~alike)  # both overflowed alike: nothing to measure
+    known = np.isfinite(reference) & finite
     error = np.where(known, np.abs(hand - reference), difference).astype(np.float64)
     other = np.where(known, np.abs(autograd - reference), 0.0).astype(np.float64)
-    allowed = np.where(known, ALLOWED * np.maximum(other, unit), 2 * ALLOWED * unit)
-    good = np.where(known, error <= allowed, alike | (error <= allowed))  # a NaN is never <=
-    if not independent:
-        good &= ~known | (other <= ALLOWED * unit)
+    allowed = ALLOWED * np.where(known, np.maximum(other, unit), 2 * unit)
+    # Both exactly alike cannot be two functions, even where the first order of `unit` is too small.
+    # Sides that are exactly alike cannot be two functions, even where the first order of `unit` is too small.
+    good = alike | (finite & (error <= allowed) & (~known | (other <= ALLOWED * unit)))
     ratio = np.where(known, _quotient(error, np.maximum(other, unit)), 0.0)
     return Judgement(difference, units, error, other, allowed, good, ratio)
 

@@ -60,6 +60,7 @@ class Failure:
     hand_error: float
     autograd_error: float
     allowed: float
+    reason: str = ""  # set where there are no numbers to compare
 
 
 class Taken(NamedTuple):
@@ -82,7 +83,6 @@ class Lockstep:
         self.hand, self.autograd = ManualSide(experiment, data, state), autograd
         float32 = experiment.dtype == "float32"
         self.truth: Any = (WideAutograd if float32 else ComplexStep)(experiment, data, state)
-        self.independent = float32  # whether the truth shares no code with the hand-written forward
         self.eps = float(np.finfo(experiment.dtype).eps)
         self.shapes = self.hand.shapes()
         self.names = ["loss", *(f"d_L_d_{name}" for name in self.shapes), *self.shapes]
@@ -112,9 +112,25 @@ class Lockstep:
         start = self.autograd.flat_parameters()
         self.hand.load_flat(start)
         with np.errstate(over="ignore", invalid="ignore"):  # a training that diverges is compared all the same
-            hand = _flat(self.hand.step(rows), self.hand)
+            loss = self.hand.step(rows)
+        if (name := self.hand.malformed()) is not None:
+            self._refuse(name)
+        hand = _flat(loss, self.hand)
         self._taken.append(Taken(start, rows, hand, _flat(self.autograd.step(rows), self.autograd)))
         self.steps += 1
+
+    def _refuse(self, name: str) -> None:
+        """Shape and dtype come before numbers: what is malformed has failed, and is taken out as NaN."""
+        parameter = dict(self.hand.network.named_parameters())[name]
+        grad = np.asarray(parameter.grad)
+        found = f"{grad.shape} {grad.dtype}, its parameter {parameter.shape}"
+        if self.failure is None:
+            nan = float("nan")
+            reason = f"its gradient is {found} {parameter.dtype}"
+            self.failure = Failure(self.steps, f"d_L_d_{name}", nan, nan, nan, reason)
+        for parameter in self.hand.parameters:
+            parameter.data = parameter.data.astype(self.hand.dtype)
+            parameter.grad = np.full(parameter.shape, np.nan, self.hand.dtype)
 
     def finish(self) -> None:
         """Judge what is left, the last step in any case against the truth."""
@@ -131,7 +147,7 @@ class Lockstep:
         with np.errstate(over="ignore", invalid="ignore"):
             truth = self.truth.steps(starts, rows) if exact else None
             scale = flat_scales(self.experiment, self.shapes, starts.astype(np.float64), inputs, targets)
-            found = judge(hand, autograd, truth, self.eps * scale, self.independent)
+            found = judge(hand, autograd, truth, self.eps * scale)
         self._keep(found)
         if self._judged == 0:
             self.first = self._rows(hand[0], autograd[0], found, 0)
@@ -149,8 +165,8 @@ class Lockstep:
         if self.failure is None and not found.good.all():
             step, entry = divmod(int(np.argmin(found.good)), found.good.shape[1])
             name = self.names[int(np.searchsorted(self.offsets, entry, side="right")) - 1]
-            errors = (float(part[step, entry]) for part in (found.error, found.other, found.allowed))
-            self.failure = Failure(self._judged + step, name, *errors)
+            error, other, allowed = (float(part[step, entry]) for part in (found.error, found.other, found.allowed))
+            self.failure = Failure(self._judged + step, name, error, other, allowed)
 
     def _rows(self, hand: Array, autograd: Array, found: Judgement, step: int) -> list[Row]:
         shapes = [(), *self.shapes.values(), *self.shapes.values()]

@@ -7,8 +7,9 @@ units instead of eps * |number| is what tells cancellation and saturation from m
 near 1, the derivative a (1 - a) has lost its leading digits on both sides, and a difference of a million
 eps * |number| is honest.
 
-Below the smallest normal number `tiny` the spacing of floats no longer shrinks with the number: there an
-operation errs by up to eps/2 * tiny, whatever its result. So `tiny` is added where a saturated sigmoid can
+Two things lie beyond the first order. Where a factor is exactly 0 only the product of two errors is left,
+eps * e_a * e_b, and is added. And a result below the smallest normal number `tiny` may come out as 0: e^90 is
+infinite in float32, so that 1 / (1 + e^90) is 0 there. So tiny / eps is added where a saturated sigmoid can
 make a result that small.
 
 One operation counts once; sums of K terms are given the sum of their terms' magnitudes, not K times that.
@@ -20,11 +21,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from handgrad.experiment import Experiment
+from handgrad.experiment import Experiment, Loss
 from handgrad.weights import scalars_to_layers
 from manual.nn.activation import sigmoid
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+Layers = Sequence[tuple[Array, Array | None]]
 
 
 class Scales(NamedTuple):
@@ -35,15 +39,15 @@ class Scales(NamedTuple):
     updated: list[Array]
 
 
-def scales(
-    experiment: Experiment, layers: Sequence[tuple[Array, Array | None]], inputs: Array, targets: Array
-) -> Scales:
-    """Return the scales of one training step of a network of linear layers and sigmoids.
+def _smallest(experiment: Experiment) -> tuple[float, float]:
+    """Return eps, and the scale of a result that may be lost below the smallest normal number."""
+    info = np.finfo(experiment.dtype)
+    return float(info.eps), float(info.tiny) / float(info.eps)
 
-    `layers` holds (W, b) of each layer, b None without a bias; inputs (N, in), targets (N, out). All may have
-    a leading axis of steps, b then (steps, 1, out).
-    """
-    tiny = float(np.finfo(experiment.dtype).tiny)
+
+def forward(experiment: Experiment, layers: Layers, inputs: Array) -> tuple[list[Array], list[Array]]:
+    """Return the activations of every layer, the inputs first, and the scales of their errors."""
+    _, lost = _smallest(experiment)
     activations, errors = [inputs], [np.zeros_like(inputs)]
     linear_output = experiment.from_logits or experiment.network.output == "identity"
     for number, (weight, bias) in enumerate(layers, 1):
@@ -56,20 +60,32 @@ def scales(
             a, e_a = logit, e_logit
         else:
             a = sigmoid(logit)
-            e_a = a * (1 - a) * e_logit + 2 * a + tiny
+            e_a = a * (1 - a) * e_logit + 2 * a + lost
         activations.append(a)
         errors.append(e_a)
+    return activations, errors
+
+
+def scales(experiment: Experiment, layers: Layers, inputs: Array, targets: Array) -> Scales:
+    """Return the scales of one training step of a network of linear layers and sigmoids.
+
+    `layers` holds (W, b) of each layer, b None without a bias; inputs (N, in), targets (N, out). All may have
+    a leading axis of steps, b then (steps, 1, out).
+    """
+    eps, lost = _smallest(experiment)
+    activations, errors = forward(experiment, layers, inputs)
+    linear_output = experiment.from_logits or experiment.network.output == "identity"
 
     loss, delta, e_delta = _loss(experiment, activations[-1], errors[-1], targets)
     if not linear_output:
         published = experiment.network.published
-        delta, e_delta = _through_sigmoid(activations[-1], errors[-1], delta, e_delta, tiny, published)
+        delta, e_delta = _through_sigmoid(activations[-1], errors[-1], delta, e_delta, eps, lost, published)
 
     gradients: list[Array] = []
     updated: list[Array] = []
     for (weight, bias), a, e_a in zip(reversed(layers), activations[-2::-1], errors[-2::-1], strict=True):
         grad_weight = delta.mT @ a
-        e_weight = (e_delta + np.abs(delta)).mT @ np.abs(a) + np.abs(delta).mT @ e_a + a.shape[-2] * tiny
+        e_weight = (e_delta + np.abs(delta)).mT @ np.abs(a) + np.abs(delta).mT @ e_a + a.shape[-2] * lost
         found = [(weight, grad_weight, e_weight)]
         if bias is not None:
             kept = bias.ndim > 1
@@ -78,8 +94,8 @@ def scales(
         gradients[:0] = [e for _, _, e in found]
         updated[:0] = [np.abs(p) + experiment.lr * (np.abs(g) + e) for p, g, e in found]
         if a is not inputs:
-            e_hidden = (e_delta + np.abs(delta)) @ np.abs(weight) + tiny
-            delta, e_delta = _through_sigmoid(a, e_a, delta @ weight, e_hidden, tiny, False)
+            e_hidden = (e_delta + np.abs(delta)) @ np.abs(weight) + lost
+            delta, e_delta = _through_sigmoid(a, e_a, delta @ weight, e_hidden, eps, lost, False)
     return Scales(loss, gradients, updated)
 
 
@@ -113,24 +129,42 @@ def flat_scales(
 
 
 def _through_sigmoid(
-    a: Array, e_a: Array, grad: Array, e_grad: Array, tiny: float, published: bool
+    a: Array, e_a: Array, grad: Array, e_grad: Array, eps: float, lost: float, published: bool
 ) -> tuple[Array, Array]:
     """grad * f' with f' = a (1 - a), whose derivative by a is 1 - 2a."""
     if published:  # the same form, at s(a) instead of a
         s = sigmoid(a)
-        a, e_a = s, s * (1 - s) * e_a + 2 * s + tiny
+        a, e_a = s, s * (1 - s) * e_a + 2 * s
     slope = a * (1 - a)
-    e_slope = np.abs(1 - 2 * a) * e_a + 2 * slope + tiny
-    return grad * slope, e_grad * slope + np.abs(grad) * e_slope + tiny
+    e_slope = np.abs(1 - 2 * a) * e_a + 2 * slope + lost
+    return grad * slope, e_grad * slope + np.abs(grad) * e_slope + eps * e_grad * e_slope + lost
 
 
 def _loss(experiment: Experiment, y: Array, e_y: Array, t: Array) -> tuple[Array, Array, Array]:
     """Return the loss's scale, and dL/dy with its scale."""
-    factor = experiment.loss.factor * (1 / (y.shape[-2] * y.shape[-1]) if experiment.loss.reduction == "mean" else 1.0)
+    factor = _factor(experiment.loss, y)
+    loss = reported(experiment.loss, y, e_y, t, experiment.from_logits, _smallest(experiment)[0])
     if experiment.loss.kind == "cross_entropy":  # always from logits when it is trained on
         p = sigmoid(y)
-        loss = np.abs(p - t) * e_y + np.abs(y) + np.abs(y * t) + 1
-        return factor * loss.sum(axis=(-2, -1)), factor * (p - t), factor * (p * (1 - p) * e_y + 2 * p + np.abs(p - t))
+        return loss, factor * (p - t), factor * (p * (1 - p) * e_y + 2 * p + np.abs(p - t))
     r, e_r = y - t, e_y + np.abs(y - t)
-    loss = 2 * np.abs(r) * e_r + r * r
-    return factor * loss.sum(axis=(-2, -1)), 2 * factor * r, 2 * factor * (e_r + np.abs(r))
+    return loss, 2 * factor * r, 2 * factor * (e_r + np.abs(r))
+
+
+def _factor(loss: Loss, y: Array) -> float:
+    return loss.factor / (y.shape[-2] * y.shape[-1] if loss.reduction == "mean" else 1)
+
+
+def reported(loss: Loss, y: Array, e_y: Array, t: Array, from_logits: bool, eps: float) -> Array:
+    """Return the scale of a loss of outputs y (..., N, outputs) whose own scale is e_y."""
+    if loss.kind == "signed_error":
+        entries = e_y + np.abs(y - t)
+    elif loss.kind == "squared_error":
+        e_r = e_y + np.abs(y - t)
+        entries = 2 * np.abs(y - t) * e_r + (y - t) ** 2 + eps * e_r * e_r
+    elif from_logits:
+        entries = np.abs(sigmoid(y) - t) * e_y + np.abs(y) + np.abs(y * t) + 1
+    else:  # of probabilities, with torch's floors of 1e-12 and -100
+        slope = np.abs(y - t) / np.maximum(y * (1 - y), 1e-12)
+        entries = np.minimum(slope * e_y, 100 / eps) + 100 * (y * (1 - y) < 1e-12) + 1
+    return np.asarray(_factor(loss, y) * entries.sum(axis=(-2, -1)))

@@ -9,7 +9,7 @@ import manual.networks as networks
 from handgrad.data import Data
 from handgrad.experiment import Experiment, Loss, Network, State
 from handgrad.weights import from_network, to_network
-from manual.module import Module
+from manual.module import Module, Parameter
 from manual.nn.activation import sigmoid
 from manual.objective import Objective
 from manual.optim import SGD
@@ -48,6 +48,10 @@ def predict(network: Network, state: Mapping[str, Array], inputs: Array, dtype: 
     module.load_state_dict(to_network(state, network, np.dtype(dtype)))
     outputs: Array = module(inputs.astype(dtype))
     return outputs
+
+
+def _gradient(parameter: Parameter) -> Array:
+    return np.zeros_like(parameter.data) if parameter.grad is None else parameter.grad
 
 
 class ManualSide:
@@ -91,8 +95,15 @@ class ManualSide:
         return np.concatenate([parameter.data.reshape(-1) for parameter in self.parameters])
 
     def flat_gradients(self) -> Array:
-        """Return the gradients of the last step as one vector."""
-        return np.concatenate([np.reshape(parameter.grad, -1) for parameter in self.parameters])
+        """Return the gradients of the last step as one vector; a parameter that was not used has zeros."""
+        return np.concatenate([_gradient(p).reshape(-1) for p in self.parameters])
+
+    def malformed(self) -> str | None:
+        """Return the name of the first parameter whose gradient has another shape or dtype than it, or None."""
+        for name, p in self.network.named_parameters():
+            if (_gradient(p).shape, _gradient(p).dtype, p.dtype) != (p.shape, p.dtype, self.dtype):
+                return name
+        return None
 
     def step(self, rows: Array) -> float:
         """Train on these rows and return the loss before the update."""

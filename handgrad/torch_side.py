@@ -94,8 +94,9 @@ class TorchSide:
         return _to_numpy(torch.cat([parameter.detach().reshape(-1) for parameter in self.parameters]))
 
     def flat_gradients(self) -> Array:
-        """Return the gradients of the last step as one vector."""
-        return _to_numpy(torch.cat([parameter.grad.reshape(-1) for parameter in self.parameters]))
+        """Return the gradients of the last step as one vector; a parameter that was not used has zeros."""
+        grads = (torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters)
+        return _to_numpy(torch.cat([grad.reshape(-1) for grad in grads]))
 
     def step(self, rows: Array) -> float:
         """Train on these rows and return the loss before the update."""

@@ -42,16 +42,17 @@ class ComplexStep:
         wide = starts.astype(np.longdouble)
         count = wide.shape[1]
         chunks = [self._losses(wide, rows, k, min(k + COPIES, count)) for k in range(0, count, COPIES)]
-        losses = np.concatenate(chunks, axis=1)  # (S, P)
-        gradients = losses.imag / STEP
+        gradients = np.concatenate([losses[:, :-1].imag for losses in chunks], axis=1) / STEP  # (S, P)
         updated = wide - np.longdouble(self.experiment.lr) * gradients
-        # Moving by ih leaves the real part as it is: h^2 is below every rounding.
-        return np.concatenate([losses.real[:, :1], gradients, updated], axis=1)
+        return np.concatenate([chunks[0][:, -1:].real, gradients, updated], axis=1)
 
     def _losses(self, starts: Array, rows: Array, first: int, last: int) -> Array:
-        """Return the losses (S, copies), where the k-th copy has parameter first + k moved by ih."""
+        """Return the losses (S, copies), where the k-th copy has parameter first + k moved by ih, the last copy none.
+
+        The loss itself comes from the copy that is not moved: (0 + ih)^2 = -h^2 is no rounding of 0.
+        """
         moved = np.arange(last - first)
-        copies = np.repeat(starts.astype(np.clongdouble)[:, None], last - first, axis=1)  # (S, copies, P)
+        copies = np.repeat(starts.astype(np.clongdouble)[:, None], last - first + 1, axis=1)  # (S, copies, P)
         copies[:, moved, first + moved] += 1j * STEP
         position = 0
         for parameter, shape in zip(self.side.parameters, self.shapes, strict=True):

@@ -50,6 +50,16 @@ def normal(seed: int, network: Network) -> State:
     return {k: drawn[k] for k in shapes}
 
 
+def layers(network: Network, state: Mapping[str, Array]) -> list[tuple[Array, Array | None]]:
+    """Return a state under torch's keys as (W, b) of each layer, also for the single neurons; b None without bias."""
+    if network.name == "neuron":
+        return [(state["weight"][None], state["bias"][None])]
+    if network.name == "neuron_network":
+        hidden = [np.stack([state[f"{name}.{part}"] for name in ("h1", "h2")]) for part in ("weight", "bias")]
+        return [(hidden[0], hidden[1]), (state["o1.weight"][None], state["o1.bias"][None])]
+    return [(w, state.get(k.replace("weight", "bias"))) for k, w in state.items() if k.endswith("weight")]
+
+
 def scalars_to_layers(scalars: Mapping[str, Array]) -> State:
     """Return the nine scalars as the four tensors of the layered network that is the same function."""
     state = {"0.weight": np.empty((2, 2)), "0.bias": np.empty(2), "2.weight": np.empty((1, 2)), "2.bias": np.empty(1)}

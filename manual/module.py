@@ -26,6 +26,10 @@ class Parameter:
 
     def __init__(self, data: Array) -> None:
         self.data = np.asarray(data)
+        if self.data.dtype.kind not in "fc":
+            raise TypeError(
+                f"a parameter has gradients, so it is of floats, not {self.data.dtype}: use dtype=np.float32"
+            )
         self.grad: Array | None = None
 
     @property
@@ -41,13 +45,18 @@ class Parameter:
     def accumulate(self, grad: Array) -> None:
         """Add `grad` to `self.grad`, as autograd does.
 
-        Raises ValueError where the shapes differ: broadcasting here would hide a missing sum over the batch.
+        Raises ValueError where the shapes differ, since broadcasting here would hide a missing sum over the
+        batch, and TypeError where the dtypes do.
         """
         grad = np.asarray(grad)
         if grad.shape != self.shape:
             raise ValueError(
                 f"gradient of shape {grad.shape} for a parameter of shape {self.shape}: "
                 "sum it over the axes that the forward broadcast"
+            )
+        if grad.dtype != self.dtype:
+            raise TypeError(
+                f"gradient of {grad.dtype} for a parameter of {self.dtype}: write grad.astype(np.{self.dtype})"
             )
         # Out of place, so that a gradient which the caller took out before stays what it was.
         self.grad = grad.copy() if self.grad is None else np.asarray(self.grad + grad)
@@ -77,8 +86,20 @@ class Module:
 
     # ------------------------------------------------------------------ what is inside, under torch's names
 
+    def __repr__(self) -> str:
+        inside = [f"  ({name}): {child!r}".replace("\n", "\n  ") for name, child in self.named_children()]
+        lines = "\n".join(["", *inside, ""]) if inside else self.extra_repr()
+        return f"{type(self).__name__}({lines})"
+
+    def extra_repr(self) -> str:
+        """Return the arguments that `repr` shows, as torch's does."""
+        return ""
+
     def named_children(self) -> Iterator[tuple[str, "Module"]]:
-        """Yield the direct submodules with their names, in the order in which they were set."""
+        """Yield the direct submodules with their names, in the order in which they were set.
+
+        Unlike torch's, a module that stands here twice comes twice: a container runs it twice.
+        """
         for name, value in vars(self).items():
             if isinstance(value, Module):
                 yield name, value
@@ -117,12 +138,14 @@ class Module:
 
     def register_buffer(self, name: str, value: Array | None) -> None:
         """Keep `value` as part of the state that is saved but not trained, such as running statistics."""
-        vars(self).setdefault("_buffer_names", []).append(name)
+        names = vars(self).setdefault("_buffer_names", [])
+        if name not in names:
+            names.append(name)
         setattr(self, name, value)
 
     def named_buffers(self) -> Iterator[tuple[str, Array]]:
         """Yield every buffer with its dotted name."""
-        for prefix, module in self._walk(""):
+        for prefix, module in self.named_modules():
             for name in vars(module).get("_buffer_names", []):
                 value = getattr(module, name)
                 if value is not None:
@@ -157,6 +180,12 @@ class Module:
                 f"it has {list(own)}"
             )
         for key, value in own.items():
+            if not isinstance(state[key], np.ndarray | np.generic):
+                raise TypeError(
+                    f"{key} is a {type(state[key]).__name__}, not a numpy array; of a tensor, take .numpy()"
+                )
+            if state[key].dtype.kind == "c" and value.dtype.kind != "c":
+                raise TypeError(f"{key} is complex, but {type(self).__name__} is real: an imaginary part would be lost")
             if np.shape(state[key]) != value.shape:
                 raise ValueError(f"{key} has shape {np.shape(state[key])}, but {type(self).__name__} has {value.shape}")
         # Every name under which a shared parameter appears is loaded, the last one last, as in torch.
@@ -189,7 +218,12 @@ class Module:
         return self.train(False)
 
     def to(self, dtype: DTypeLike) -> Self:
-        """Convert every parameter and every floating-point buffer to `dtype`, and return self."""
+        """Convert every parameter and every floating-point buffer to `dtype`, and return self.
+
+        Raises TypeError, as torch does, for a dtype that is not a float.
+        """
+        if np.dtype(dtype).kind not in "fc":
+            raise TypeError(f"a module computes with floats, not {np.dtype(dtype)}: use np.float32 or np.float64")
         for parameter in self.parameters():
             parameter.data = parameter.data.astype(dtype)
             parameter.grad = None if parameter.grad is None else parameter.grad.astype(dtype)
@@ -210,10 +244,11 @@ class Module:
 
 def check_array(x: Any, who: str, dtype: np.dtype[Any] | None = None) -> None:
     """Raise TypeError unless `x` is a floating-point array, of `dtype` where one is given."""
+    wanted = "float32" if dtype is None else dtype
     if not isinstance(x, np.ndarray | np.generic):  # NumPy turns arrays without axes into its scalars
-        raise TypeError(f"{who} takes a numpy.ndarray, not {type(x).__name__}: write np.asarray(x, dtype=np.float32)")
+        raise TypeError(f"{who} takes a numpy.ndarray, not {type(x).__name__}: write np.asarray(x, dtype=np.{wanted})")
     if x.dtype.kind not in "fc":
-        raise TypeError(f"{who} computes with floats, not {x.dtype}: write x.astype(np.float32)")
+        raise TypeError(f"{who} computes with floats, not {x.dtype}: write x.astype(np.{wanted})")
     if dtype is not None and x.dtype != dtype:
         raise TypeError(
             f"{who} has parameters of {dtype} but was given {x.dtype}: "

@@ -19,6 +19,7 @@ def results(comparison: Comparison) -> dict[str, Any]:
             {"inputs": x, "by_hand": a, "with_autograd": b} for x, a, b in zip(data.inputs, hand, autograd, strict=True)
         ],
         "asked": [_asked(comparison, name, inputs) for name, inputs in data.asked],
+        "same_state": [vars(end) for end in comparison.ends],
         "contradictory_rows": [] if data.labels is None else contradictions(data.inputs, data.targets),
     }
     if comparison.experiment.kind == "forward":
@@ -27,6 +28,8 @@ def results(comparison: Comparison) -> dict[str, Any]:
     return found | {
         "losses": [vars(report) for report in comparison.reports],
         "steps": lockstep.steps,
+        "largest_error_ratio": lockstep.largest_ratio,
+        "diverged_at_epoch": comparison.diverged_at,
         "first_step": [_row(row) for row in lockstep.first],
         "last_step": [_row(row) for row in lockstep.last],
         "furthest_apart": [vars(worst) for worst in lockstep.worst_rows()],

@@ -162,17 +162,25 @@ def verdict(comparison: Comparison) -> str:
     """Return the one line that says whether both sides are in parity, and how far apart they ended."""
     experiment, lockstep = comparison.experiment, comparison.lockstep
     word = "IN PARITY" if comparison.ok else "OUT OF PARITY"
-    if experiment.kind == "forward":
-        hand, autograd = comparison.final_outputs
-        return f"{word}: the outputs differ by {np.abs(hand - autograd).max():.1e} at most."
     if lockstep.failure is not None:
         failure = lockstep.failure
+        if failure.reason:
+            return f"{word}: step {failure.step}, {failure.name} goes wrong first: {failure.reason}."
         return (
             f"{word}: step {failure.step}, {failure.name} goes wrong first: by hand it is off by "
             f"{failure.hand_error:.2e}, autograd by {failure.autograd_error:.2e}, allowed were {failure.allowed:.2e}."
         )
+    for end in comparison.ends:
+        if not end.ok:
+            units = f"{end.units:.3g} units of rounding"
+            return f"{word}: from one and the same state the {end.name} differ by {end.difference:.2e}, {units}."
+    if experiment.kind == "forward":
+        return f"{word}: the outputs differ by {comparison.ends[0].difference:.1e} at most."
     steps = "at the one step" if lockstep.steps == 1 else f"at all {lockstep.steps:,} steps"
+    epoch = comparison.diverged_at
+    lost = "" if epoch is None else f" The training DIVERGED by epoch {epoch}: lower --lr."
     return (
         f"{word} {steps}: the error by hand is at most {lockstep.largest_ratio:.2f} x max(autograd's, one rounding), "
         f"allowed {ALLOWED:g}; free runs end {comparison.apart:.1e} apart (a one-ulp twin {comparison.twin_apart:.1e})."
+        f"{lost}"
     )

@@ -49,6 +49,8 @@ class Perceptron(Sequential):
         dtype: DTypeLike = np.float32,
         generator: np.random.Generator | None = None,
     ) -> None:
+        if published and logits:
+            raise ValueError("the published rule is a sigmoid's; with logits=True there is none: choose one")
         linear = Linear(in_features, 1, bias, dtype=dtype, generator=generator)
         if logits:
             super().__init__(linear)

@@ -1,6 +1,6 @@
 """Containers: modules made of modules."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from manual.module import Array, Module
@@ -10,14 +10,18 @@ class Sequential(Module):
     """y = f_L(... f_2(f_1(x))): each module takes what the one before it gave.
 
     Chain rule: dL/dx = dL/dy * df_L/df_(L-1) * ... * df_1/dx, multiplied from the left, so `backward`
-    walks the modules from the last to the first. The modules are named "0", "1", ... as in torch.
+    walks the modules from the last to the first. The modules are named "0", "1", ..., or as
+    the one mapping that is given names them, as in torch.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Sequential.html
     """
 
-    def __init__(self, *modules: Module) -> None:
-        for index, module in enumerate(modules):
-            setattr(self, str(index), module)
+    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
+        given = modules[0] if len(modules) == 1 and isinstance(modules[0], Mapping) else dict(enumerate(modules))
+        for name, module in given.items():
+            if not isinstance(module, Module):
+                raise TypeError(f"Sequential takes modules, or one mapping of them, not {type(module).__name__}")
+            setattr(self, str(name), module)
 
     def __iter__(self) -> Iterator[Module]:
         return (module for _, module in self.named_children())

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import DTypeLike
 
-from manual.module import Array, Module, Parameter, check_array
+from manual.module import Array, Module, Parameter, check_array, unsupported
 
 
 class Identity(Module):
@@ -47,15 +47,23 @@ class Linear(Module):
         in_features: int,
         out_features: int,
         bias: bool = True,
+        device: None = None,
         *,
         dtype: DTypeLike = np.float32,
         generator: np.random.Generator | None = None,
     ) -> None:
+        unsupported("Linear", device=device)
+        if in_features < 0 or out_features < 0:
+            raise ValueError(f"Linear({in_features}, {out_features}): a number of features is 0 or above")
         self.in_features, self.out_features = in_features, out_features
         generator = np.random.default_rng() if generator is None else generator
         bound = 1 / np.sqrt(in_features) if in_features else 0.0
         self.weight = Parameter(generator.uniform(-bound, bound, (out_features, in_features)).astype(dtype))
         self.bias = Parameter(generator.uniform(-bound, bound, out_features).astype(dtype)) if bias else None
+
+    def extra_repr(self) -> str:
+        """Return the sizes, and whether there is a bias."""
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         """Return y (..., out_features) and `saved` = x.

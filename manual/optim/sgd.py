@@ -30,6 +30,9 @@ class SGD:
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        foreach: None = None,
+        differentiable: bool = False,
+        fused: None = None,
     ) -> None:
         unsupported(
             "SGD",
@@ -38,12 +41,20 @@ class SGD:
             weight_decay=weight_decay or None,
             nesterov=nesterov or None,
             maximize=maximize or None,
+            foreach=foreach,
+            differentiable=differentiable or None,
+            fused=fused,
         )
         given: list[Any] = list(params)
         if not given:
             raise ValueError("SGD was given no parameters; pass network.parameters()")
         groups = given if isinstance(given[0], dict) else [{"params": given}]
         self.param_groups = [{"lr": lr, **group, "params": list(group["params"])} for group in groups]
+        parameters = [parameter for group in self.param_groups for parameter in group["params"]]
+        if not all(isinstance(parameter, Parameter) for parameter in parameters):
+            raise TypeError("SGD takes parameters, or groups of them; pass network.parameters()")
+        if len({id(parameter) for parameter in parameters}) < len(parameters):
+            raise ValueError("SGD was given a parameter twice, and would move it twice; pass each once")
         for group in self.param_groups:
             if not group["lr"] >= 0:  # written so that NaN fails as well
                 raise ValueError(f"lr is {group['lr']}, but a learning rate is 0 or above")

@@ -31,6 +31,8 @@ class Perceptron(nn.Sequential):
         logits: bool = False,
         dtype: torch.dtype = torch.float32,
     ) -> None:
+        if published and logits:
+            raise ValueError("the published rule is a sigmoid's; with logits=True there is none: choose one")
         linear = nn.Linear(in_features, 1, bias, dtype=dtype)
         if logits:
             super().__init__(linear)
