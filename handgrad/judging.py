@@ -45,12 +45,14 @@ def judge(hand: Array, autograd: Array, truth: Array | None, unit: Array) -> Jud
     """
     alike = (hand == autograd) | (np.isnan(hand) & np.isnan(autograd))
     finite = np.isfinite(hand) & np.isfinite(autograd) & np.isfinite(unit)
-    difference = np.where(alike, 0.0, np.abs(hand - autograd))
+    with np.errstate(invalid="ignore"):
+        difference = np.where(alike, 0.0, np.abs(hand - autograd))
     units = np.where(alike, 0.0, _quotient(difference, unit))
     reference = np.full(hand.shape, np.nan) if truth is None else truth
     known = np.isfinite(reference) & finite
-    error = np.where(known, np.abs(hand - reference), difference).astype(np.float64)
-    other = np.where(known, np.abs(autograd - reference), 0.0).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        error = np.where(known, np.abs(hand - reference), difference).astype(np.float64)
+        other = np.where(known, np.abs(autograd - reference), 0.0).astype(np.float64)
     allowed = ALLOWED * np.where(known, np.maximum(other, unit), 2 * unit)
     # Both exactly alike cannot be two functions, even where the first order of `unit` is too small.
     # Sides that are exactly alike cannot be two functions, even where the first order of `unit` is too small.

@@ -134,3 +134,97 @@ def test_a_module_without_forward_says_so():
         Counter()(np.ones(1))
     with pytest.raises(NotImplementedError, match="Counter has no backward"):
         Counter().backward(np.ones(1), None)
+
+
+@pytest.mark.parametrize(("shape", "wrong"), [((2, 3), (3, 2)), ((2,), (1, 2)), ((4, 3), (3, 4))])
+def test_the_same_size_is_not_the_same_shape(shape, wrong):
+    p = Parameter(np.zeros(shape))
+    with pytest.raises(ValueError, match="shape"):
+        p.accumulate(np.zeros(wrong))
+    hand = nn.Sequential(nn.Linear(shape[-1], shape[0])) if len(shape) == 2 else None
+    if hand is not None:
+        state = hand.state_dict()
+        with pytest.raises(ValueError, match="shape"):
+            hand.load_state_dict({**state, "0.weight": state["0.weight"].T})
+
+
+def test_a_gradient_of_another_dtype_is_refused():
+    p = Parameter(np.zeros(2, np.float32))
+    with pytest.raises(TypeError, match=r"float64 for a parameter of float32.*astype"):
+        p.accumulate(np.zeros(2))
+
+
+@pytest.mark.parametrize("change", [{"extra": np.zeros(1)}, None])
+def test_one_name_too_many_or_too_few_is_enough(change):
+    hand = nn.Linear(3, 2)
+    state = hand.state_dict()
+    state = {**state, **change} if change else {"weight": state["weight"]}
+    with pytest.raises(KeyError, match="extra" if change else "bias"):
+        hand.load_state_dict(state)
+
+
+def test_what_is_loaded_keeps_the_modules_dtype_and_shares_nothing():
+    hand, counter = nn.Linear(2, 2), Counter()
+    weight, mean = np.ones((2, 2)), np.array([1.0, 2.0])
+    hand.load_state_dict({"weight": weight, "bias": np.zeros(2)})
+    counter.float().load_state_dict({"count": np.array(1), "mean": mean})
+    assert hand.weight.dtype == np.float32
+    assert counter.mean.dtype == np.float32
+    counter = Counter()
+    counter.load_state_dict({"count": np.array(1), "mean": mean})
+    mean[:] = 9
+    assert counter.mean.tolist() == [1.0, 2.0]
+    counter.state_dict()["mean"][:] = 9
+    assert counter.mean.tolist() == [1.0, 2.0]
+
+
+def test_of_a_shared_parameter_the_last_name_wins():
+    def shared(nn):
+        layer = nn.Linear(2, 2)
+        return nn.Sequential(layer, nn.Sigmoid(), layer)
+
+    hand, theirs = shared(nn), shared(torch.nn)
+    state = hand.state_dict()
+    state["2.weight"] = np.full((2, 2), 7, np.float32)
+    hand.load_state_dict(state)
+    theirs.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+    assert np.array_equal(hand[0].weight.data, theirs[0].weight.detach().numpy())
+    assert [name for name, _ in hand.named_modules()] == [name for name, _ in theirs.named_modules()]
+
+
+def test_tensors_and_complex_numbers_are_not_loaded():
+    hand = nn.Linear(2, 2)
+    with pytest.raises(TypeError, match=r"Tensor.*\.numpy\(\)"):
+        hand.load_state_dict({"weight": torch.zeros(2, 2), "bias": np.zeros(2)})
+    with pytest.raises(TypeError, match="imaginary"):
+        hand.load_state_dict({"weight": np.zeros((2, 2), complex), "bias": np.zeros(2)})
+
+
+@pytest.mark.parametrize("make", [lambda: nn.Linear(2, 2, dtype=int), lambda: nn.Linear(2, 2).to(int)])
+def test_parameters_are_floats(make):
+    with pytest.raises(TypeError, match="floats, not int64"):
+        make()
+
+
+class Doubling(Module):
+    def forward(self, x, *, times=2):
+        return x * times, None
+
+
+def test_options_reach_forward():
+    assert Doubling()(np.ones(2), times=5).tolist() == [5.0, 5.0]
+
+
+def test_a_buffer_registered_again_is_one_buffer():
+    counter = Counter()
+    counter.register_buffer("mean", np.zeros(2))
+    assert [name for name, _ in counter.named_buffers()] == ["count", "mean"]
+
+
+def test_repr_shows_what_is_inside():
+    text = repr(nn.Sequential(nn.Linear(3, 2), nn.Sequential(nn.Sigmoid())))
+    assert text == (
+        "Sequential(\n  (0): Linear(in_features=3, out_features=2, bias=True)\n"
+        "  (1): Sequential(\n    (0): Sigmoid()\n  )\n)"
+    )
+    assert text == repr(torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Sequential(torch.nn.Sigmoid())))

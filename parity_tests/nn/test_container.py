@@ -1,5 +1,7 @@
 """Sequential against torch."""
 
+from collections import OrderedDict
+
 import numpy as np
 import pytest
 
@@ -52,3 +54,16 @@ def test_items_and_length():
     assert len(network) == 5
     assert isinstance(network[2], nn.Sigmoid)
     assert network[-1] is list(network)[4]
+
+
+def test_names_may_be_given():
+    import torch
+
+    parts = {"first": nn.Linear(2, 3), "then": nn.Sigmoid()}
+    theirs = torch.nn.Sequential(OrderedDict(first=torch.nn.Linear(2, 3), then=torch.nn.Sigmoid()))
+    assert list(nn.Sequential(parts).state_dict()) == list(theirs.state_dict())
+
+
+def test_only_modules():
+    with pytest.raises(TypeError, match=r"takes modules.*not int"):
+        nn.Sequential(nn.Sigmoid(), 3)

@@ -83,3 +83,23 @@ def test_identity(shape, dtype, device):
 def test_bad_input(x, error, says):
     with pytest.raises(error, match=says):
         nn.Linear(5, 4).forward(x)
+
+
+def test_bias_is_drawn_on_both_sides_of_zero():
+    bias = nn.Linear(4, 2000, generator=np.random.default_rng(0)).bias.data
+    assert abs(bias.mean()) < 0.03
+    assert bias.min() < -0.45
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match=r"Linear\(-1, 2\)"):
+        nn.Linear(-1, 2)
+    with pytest.raises(NotImplementedError, match="device"):
+        nn.Linear(1, 2, device="cpu")
+
+
+def test_the_remedy_names_the_layers_own_dtype():
+    with pytest.raises(TypeError, match=r"astype\(np\.float64\)"):
+        nn.Linear(5, 4, dtype=np.float64).forward(np.ones((3, 5), dtype=int))
+    with pytest.raises(TypeError, match="floats"):
+        nn.Identity().forward(np.ones(3, dtype=int))

@@ -95,3 +95,17 @@ def test_bce_refuses_what_is_no_probability():
 def test_unsupported_arguments_are_named(argument):
     with pytest.raises(NotImplementedError, match=argument):
         nn.BCEWithLogitsLoss(**{argument: np.ones(2)})
+
+
+def test_bce_with_logits_keeps_small_losses():
+    """log(1 + e^-40) would be log(1) = 0; log1p keeps all digits."""
+    loss = nn.BCEWithLogitsLoss(reduction="none")(np.array([40.0, -40.0]), np.array([1.0, 0.0]))
+    assert loss == pytest.approx([np.exp(-40), np.exp(-40)], rel=1e-15)
+
+
+def test_the_gradient_of_a_mean_of_nothing_is_empty():
+    empty = np.empty((0, 2))
+    for name in ("MSELoss", "BCELoss", "BCEWithLogitsLoss"):
+        module = getattr(nn, name)()
+        _, saved = module.forward(empty, empty)
+        assert [grad.shape for grad in module.backward(1.0, saved)] == [(0, 2), (0, 2)]

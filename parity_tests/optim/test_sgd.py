@@ -72,3 +72,39 @@ def test_nothing_to_train():
 def test_unsupported_options_are_named(option):
     with pytest.raises(NotImplementedError, match=option):
         optim.SGD([nn.Parameter(np.ones(1))], **{option: 0.5})
+
+
+def test_default_rate_is_torchs():
+    theirs = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))])
+    assert optim.SGD([nn.Parameter(np.ones(1))]).param_groups[0]["lr"] == theirs.param_groups[0]["lr"]
+
+
+def test_parameters_are_numbered_through_all_groups():
+    parameters = [nn.Parameter(np.ones(1)) for _ in range(5)]
+    groups = [{"params": parameters[:2]}, {"params": parameters[2:4]}, {"params": parameters[4:]}]
+    numbers = [group["params"] for group in optim.SGD(groups).state_dict()["param_groups"]]
+    assert numbers == [[0, 1], [2, 3], [4]]
+
+
+def test_an_array_taken_out_before_the_step_stays():
+    p = nn.Parameter(np.ones(2))
+    before = p.data
+    p.accumulate(np.ones(2))
+    optim.SGD([p], lr=0.5).step()
+    assert before.tolist() == [1.0, 1.0]
+
+
+def test_only_parameters_and_each_once():
+    p = nn.Parameter(np.ones(1))
+    with pytest.raises(ValueError, match="twice"):
+        optim.SGD([p, p])
+    with pytest.raises(ValueError, match="twice"):
+        optim.SGD([{"params": [p]}, {"params": [p]}])
+    with pytest.raises(TypeError, match="takes parameters"):
+        optim.SGD([np.ones(2)])
+
+
+@pytest.mark.parametrize("option", ["foreach", "differentiable", "fused"])
+def test_options_of_torchs_engine_are_named(option):
+    with pytest.raises(NotImplementedError, match=option):
+        optim.SGD([nn.Parameter(np.ones(1))], **{option: True})

@@ -1,0 +1,49 @@
+"""What the networks have in common: generators, default dtypes, defaults that are the twins'."""
+
+import numpy as np
+import pytest
+import torch
+
+import manual.networks as by_hand
+import torch_impl.networks as with_autograd
+
+BUILD = {
+    "TwoTwoOne": lambda networks, **options: networks.TwoTwoOne(**options),
+    "Perceptron": lambda networks, **options: networks.Perceptron(3, **options),
+    "MLP": lambda networks, **options: networks.MLP((3, 4, 2), **options),
+}
+
+
+@pytest.mark.parametrize("name", BUILD)
+def test_one_generator_gives_one_network(name):
+    first, second = (BUILD[name](by_hand, generator=np.random.default_rng(5)).state_dict() for _ in range(2))
+    other = BUILD[name](by_hand, generator=np.random.default_rng(6)).state_dict()
+    assert all(np.array_equal(first[key], second[key]) for key in first)
+    assert not any(np.array_equal(first[key], other[key]) for key in first)
+
+
+@pytest.mark.parametrize("name", BUILD)
+def test_float32_is_the_default_on_both_sides(name):
+    assert {value.dtype for value in BUILD[name](by_hand).state_dict().values()} == {np.dtype(np.float32)}
+    assert {value.dtype for value in BUILD[name](with_autograd).state_dict().values()} == {torch.float32}
+
+
+def test_nine_scalars_are_drawn_from_the_standard_normal():
+    generator = np.random.default_rng(0)
+    hand = [float(v) for _ in range(300) for v in by_hand.TwoTwoOne(generator=generator).state_dict().values()]
+    torch.manual_seed(0)
+    theirs = [float(v) for _ in range(300) for v in with_autograd.TwoTwoOne().state_dict().values()]
+    for drawn in (hand, theirs):  # 2,700 numbers: the mean to 0.02, the deviation to 0.014
+        assert abs(np.mean(drawn)) < 0.08
+        assert abs(np.std(drawn) - 1) < 0.06
+
+
+def test_neuron_networks_start_alike():
+    hand, theirs = by_hand.NeuronNetwork().state_dict(), with_autograd.NeuronNetwork().state_dict()
+    assert all(np.array_equal(hand[name], theirs[name].numpy()) for name in hand)
+
+
+def test_a_published_perceptron_has_a_sigmoid():
+    for networks in (by_hand, with_autograd):
+        with pytest.raises(ValueError, match="choose one"):
+            networks.Perceptron(2, published=True, logits=True)
