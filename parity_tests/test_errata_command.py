@@ -56,7 +56,7 @@ def test_text(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert out.count("E2  ") == 1, "an entry asked for twice is shown once"
     assert "0.721632561" in out
-    assert "All 4 values of 2 entries come out as stated" in out
+    assert "All 4 values of 2 entries come out as expected" in out
 
 
 def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:

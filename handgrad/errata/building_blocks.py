@@ -154,7 +154,7 @@ ERRATA = (
         says="The rows stand behind the comment of the first, so Bob, Charlie and Diana are part of that comment.",
         right="The table has four rows. With Alice alone every sample is a woman.",
         effect="The loss falls as it should, and the network calls Frank a woman: from all 5 seeds here,"
-        " from 96 of seeds 0 to 99.",
+        " from 96 of seeds 0 to 99 (a count that the tests repeat by hand).",
         ran="1,000 epochs on Alice alone at rate 0.1 from each of seeds 0 to 4",
         run=e11,
     ),

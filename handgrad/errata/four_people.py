@@ -108,7 +108,8 @@ ERRATA = (
         "Trained in pounds and inches, asked in centimetres and kilograms",
         says="The user types height and weight, such as 180 cm and 80 kg, and the network answers.",
         right="The network knows pounds less 135 and inches less 66: the numbers must be converted and shifted.",
-        effect="Unconverted, the answer is chance: 59 of 100 seeds call this man a woman, and 2 of the 4 here.",
+        effect="Unconverted, the answer is chance: 59 of 100 seeds call this man a woman (a count that the"
+        " tests repeat by hand), and 2 of the 4 here.",
         ran="1,000 epochs of four steps at rate 0.1 from each of seeds 0, 1, 44 and 77 (shared with E26)",
         run=e27,
     ),

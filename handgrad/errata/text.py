@@ -48,7 +48,7 @@ class Shown:
         for label in ("says", "right", "effect", "ran"):
             lines += wrapped(f"{INDENT}{label:8}", getattr(self.erratum, label))
         lines.append(f"{INDENT}{'took':8}{self.seconds:.1f} s")
-        heads = "".join(f"{head:>{NUMBER}}" for head in ("by hand", "with autograd", "stated"))
+        heads = "".join(f"{head:>{NUMBER}}" for head in ("by hand", "with autograd", "expected"))
         lines += ["", f"{INDENT}  {'':{NAME}}{heads}{'apart':>8}"]
         for finding in self.findings:
             lines += row(finding) if isinstance(finding, Value) else wrapped(INDENT, finding)
@@ -84,7 +84,7 @@ def verdict(shown: list[Shown]) -> str:
     entries = f"{len(shown)} {'entry' if len(shown) == 1 else 'entries'}"
     if wrong:
         return f"NOT AS STATED, or the sides differ, in {', '.join(wrong)}; {entries}, {count} values, {took}."
-    return f"All {count} values of {entries} come out as stated, and both sides agree. {took}."
+    return f"All {count} values of {entries} come out as expected, and both sides agree. {took}."
 
 
 def wrapped(first: str, text: str) -> list[str]:
