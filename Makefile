@@ -1,10 +1,10 @@
-# make compare | test | test-all | lint; the first of them sets up .venv.
+# make compare | test | test-slow | test-all | lint; the first of them sets up .venv.
 
 PYTHON ?= python3
 BIN := .venv/bin
 EXPERIMENT ?= people
 
-.PHONY: compare test test-all lint format clean
+.PHONY: compare test test-all test-slow test-slow-lockstep test-slow-numbers lint format clean
 
 compare: .venv/ready
 	@$(BIN)/python scripts/compare.py $(EXPERIMENT)
@@ -13,7 +13,17 @@ test: .venv/ready
 	$(BIN)/python -m pytest
 
 test-all: test
-	$(BIN)/python -m pytest -m slow
+	@$(MAKE) --no-print-directory test-slow
+
+# The long trainings, in two processes side by side.
+test-slow: .venv/ready
+	@$(MAKE) --no-print-directory -j2 test-slow-lockstep test-slow-numbers
+
+test-slow-lockstep: .venv/ready
+	$(BIN)/python -m pytest -q -m slow parity_tests/experiments
+
+test-slow-numbers: .venv/ready
+	$(BIN)/python -m pytest -q -m slow --ignore=parity_tests/experiments
 
 lint: .venv/ready-to-lint
 	$(BIN)/ruff check .

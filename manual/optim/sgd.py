@@ -56,6 +56,7 @@ class SGD:
         if len({id(parameter) for parameter in parameters}) < len(parameters):
             raise ValueError("SGD was given a parameter twice, and would move it twice; pass each once")
         for group in self.param_groups:
+            group["lr"] = float(group["lr"])
             if not group["lr"] >= 0:  # written so that NaN fails as well
                 raise ValueError(f"lr is {group['lr']}, but a learning rate is 0 or above")
 
@@ -64,8 +65,8 @@ class SGD:
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    lr = parameter.dtype.type(group["lr"])  # so that float32 stays float32
-                    parameter.data = np.asarray(parameter.data - lr * parameter.grad)
+                    # lr is Python's float: NumPy computes with it in the parameter's own dtype.
+                    parameter.data = np.asarray(parameter.data - group["lr"] * parameter.grad)
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""

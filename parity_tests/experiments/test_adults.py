@@ -66,7 +66,7 @@ def test_every_step_is_in_parity_in_both_dtypes(name: str, dtype: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 @pytest.mark.parametrize("name", EXPERIMENT.inputs)
 def test_every_step_of_other_seeds_is_in_parity(name: str, seed: int, dtype: str) -> None:
     comparison = compare(replace(EXPERIMENT.with_inputs(name), dtype=dtype, seed=seed))

@@ -221,10 +221,10 @@ def test_units_are_converted():
 
 
 def final(seeds, which="manual", **changes):
-    """Return (final loss, Emily, Frank, 180 cm and 80 kg) for each seed, on one side."""
-    asked = np.array(
-        [inputs for _, inputs in people_data().asked] + [NUMBERS["zhou_user_180cm_80kg"]["inputs"]["features"]]
-    )
+    """Return (final loss, Emily, Frank, 180 cm and 80 kg converted, and not) for each seed, on one side."""
+    user = NUMBERS["zhou_user_180cm_80kg"]["inputs"]
+    unconverted = (user["kg"] - 135.0, user["cm"] - 66.0)
+    asked = np.array([*(inputs for _, inputs in people_data().asked), user["features"], unconverted])
     found = []
     for seed in seeds:
         side = train(which, people(seed=seed, **changes))
@@ -246,12 +246,14 @@ def test_all_hundred_seeds():
     for column, name in enumerate(("final_loss", "emily", "frank")):
         close("zhou_seeds_0_99", found[:, column], wanted[name])
     assert (found[:, 0] > 0.05).sum() == wanted["fail_loss_gt_0_05"]
-    both = [seed for seed, (_, e, f, _) in enumerate(found) if (f"{e:.3f}", f"{f:.3f}") == ("0.951", "0.039")]
+    both = [seed for seed, (_, e, f, *_) in enumerate(found) if (f"{e:.3f}", f"{f:.3f}") == ("0.951", "0.039")]
     assert both == wanted["printed_both_0951_0039"] or len(both) == wanted["printed_both_0951_0039"]
     user = expected("zhou_user_180cm_80kg")
     close("zhou_user_180cm_80kg", found[:, 3].min(), user["min"])
     close("zhou_user_180cm_80kg", np.median(found[:, 3]), user["median"])
     close("zhou_user_180cm_80kg", found[:, 3].max(), user["max"])
+    # Without the conversion the answer is chance.
+    assert (found[:, 4] > 0.5).sum() == 59
 
 
 @pytest.mark.slow
