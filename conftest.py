@@ -1,6 +1,7 @@
 """Options of the whole test run. This file stands at the root so that pytest knows them from any folder."""
 
 import os
+import re
 
 import pytest
 
@@ -9,6 +10,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the networks are small: more th
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", default="cpu", help="where autograd's side runs: cpu, cuda, cuda:N or mps")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    name: str = config.getoption("--device")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?|mps", name):  # a slip would skip nearly everything, and stay green
+        raise pytest.UsageError(f"--device {name!r}: use cpu, cuda, cuda:N or mps")
 
 
 @pytest.fixture(params=["float64", "float32"])
