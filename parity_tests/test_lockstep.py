@@ -230,3 +230,9 @@ def test_steps_of_unequal_batches():
     lockstep: Lockstep = compare(experiment).lockstep
     assert lockstep.ok
     assert lockstep.steps == 15
+
+
+@pytest.mark.parametrize(("precision", "truth"), [("float64", ComplexStep), ("float32", WideAutograd)])
+def test_which_truth_is_asked(precision, truth):
+    """In float64 never autograd itself, which is under comparison."""
+    assert type(Comparison(replace(experiments.get("alice"), dtype=precision)).lockstep.truth) is truth
