@@ -100,6 +100,11 @@ class Experiment:
         """Whether the network is trained without its last sigmoid, because the loss takes logits."""
         return self.loss.kind == "cross_entropy" and self.network.output == "sigmoid" and self.kind != "forward"
 
+    @property
+    def linear_output(self) -> bool:
+        """Whether nothing stands behind the last linear layer of the network that is trained."""
+        return self.from_logits or self.network.output == "identity"
+
     def as_published(self) -> "Experiment":
         """Return this experiment under the published rule; UsageError where none was published wrong."""
         if self.published is None:

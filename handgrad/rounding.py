@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from handgrad import weights
 from handgrad.experiment import Experiment, Loss
-from handgrad.weights import scalars_to_layers
 from manual.nn.activation import sigmoid
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -49,14 +49,13 @@ def forward(experiment: Experiment, layers: Layers, inputs: Array) -> tuple[list
     """Return the activations of every layer, the inputs first, and the scales of their errors."""
     _, lost = _smallest(experiment)
     activations, errors = [inputs], [np.zeros_like(inputs)]
-    linear_output = experiment.from_logits or experiment.network.output == "identity"
     for number, (weight, bias) in enumerate(layers, 1):
         a, e_a = activations[-1], errors[-1]
         logit = a @ weight.mT
         e_logit = (e_a + np.abs(a)) @ np.abs(weight).mT
         if bias is not None:
             logit, e_logit = logit + bias, e_logit + np.abs(bias)
-        if number == len(layers) and linear_output:
+        if number == len(layers) and experiment.linear_output:
             a, e_a = logit, e_logit
         else:
             a = sigmoid(logit)
@@ -74,10 +73,9 @@ def scales(experiment: Experiment, layers: Layers, inputs: Array, targets: Array
     """
     eps, lost = _smallest(experiment)
     activations, errors = forward(experiment, layers, inputs)
-    linear_output = experiment.from_logits or experiment.network.output == "identity"
 
     loss, delta, e_delta = _loss(experiment, activations[-1], errors[-1], targets)
-    if not linear_output:
+    if not experiment.linear_output:
         published = experiment.network.published
         delta, e_delta = _through_sigmoid(activations[-1], errors[-1], delta, e_delta, eps, lost, published)
 
@@ -110,7 +108,7 @@ def flat_scales(
     scalar = experiment.network.name == "two_two_one"
     places = np.arange(starts.shape[1])
     if scalar:  # where each of the nine stands among the tensors of the layered network
-        named = scalars_to_layers(dict(zip(shapes, places, strict=True)))
+        named = weights.scalars_to_layers(dict(zip(shapes, places, strict=True)))
         places = np.concatenate([tensor.reshape(-1) for tensor in named.values()])
         shapes = {key: tensor.shape for key, tensor in named.items()}
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])
@@ -119,8 +117,7 @@ def flat_scales(
         key: part.reshape(-1, *(1,) * (2 - len(shape)), *shape)
         for (key, shape), part in zip(shapes.items(), parts, strict=True)
     }
-    layers = [(w, state.get(k.replace("weight", "bias"))) for k, w in state.items() if k.endswith("weight")]
-    found = scales(experiment, layers, inputs, targets)
+    found = scales(experiment, weights.layers(experiment.network, state), inputs, targets)
     back = np.argsort(places)
     flat = [
         np.concatenate([t.reshape(len(starts), -1) for t in part], axis=1) for part in (found.gradients, found.updated)

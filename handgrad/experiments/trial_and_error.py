@@ -11,7 +11,7 @@ from handgrad.experiments._gates import HALF_SSE, PART_1, perceptron_state
 def trials(comparison: Comparison) -> list[str]:
     """Return the tutorial's three trials, computed by both sides: W = 3, then 4 (worse), then 2 (right)."""
     lines = ["Trial and error: the same network with W set by hand"]
-    data = comparison.experiment.data()
+    data = comparison.data
     for weight in (3.0, 4.0, 2.0):
         hand, autograd = comparison.outputs_with(perceptron_state([weight], None), data.inputs)
         errors = np.abs(hand - data.targets)

@@ -39,7 +39,7 @@ def ranking(comparison: Comparison) -> list[str]:
     """Return the symptoms by weight: the higher a weight, the more its symptom raises the output."""
     weights = comparison.final_hand["0.weight"][0]
     order = np.argsort(-np.abs(weights))
-    ranked = ", ".join(f"{comparison.experiment.data().features[i]} {weights[i]:.4f}" for i in order)
+    ranked = ", ".join(f"{comparison.data.features[i]} {weights[i]:.4f}" for i in order)
     return [f"Weights, largest first: {ranked}"]
 
 

@@ -20,7 +20,7 @@ from handgrad.loop import run
 from handgrad.rounding import scales
 from handgrad.sides import ManualSide
 from handgrad.torch_side import TorchSide
-from handgrad.weights import NINE_SCALARS, layer_shapes
+from handgrad.weights import NINE_SCALARS, layer_shapes, layers
 
 Array = np.ndarray[Any, np.dtype[Any]]
 NETWORKS = ("two_two_one", "perceptron", "mlp")
@@ -125,9 +125,8 @@ class Step:
     def _rounding(self, hand: ManualSide) -> dict[str, Array]:
         """Return one rounding of every gradient, under torch's keys."""
         wide = {key: value.astype(np.float64) for key, value in self.state.items()}
-        layers = [(w, wide.get(k.replace("weight", "bias"))) for k, w in wide.items() if k.endswith("weight")]
         inputs, targets = (values[self.rows].astype(np.float64) for values in (hand.inputs, hand.targets))
-        found = scales(self.experiment, layers, inputs, targets).gradients
+        found = scales(self.experiment, layers(self.experiment.network, wide), inputs, targets).gradients
         eps = float(np.finfo(self.experiment.dtype).eps)
         return {key: eps * scale for key, scale in zip(wide, found, strict=True)}
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.comparison import Comparison
-from handgrad.data import contradictions
+from handgrad.data import Data, contradictions
 from handgrad.experiment import Experiment
 from handgrad.judging import ALLOWED
 from handgrad.lockstep import Row
@@ -40,9 +40,8 @@ def title(experiment: Experiment) -> list[str]:
     return lines
 
 
-def warnings_of_data(experiment: Experiment) -> list[str]:
+def warnings_of_data(data: Data) -> list[str]:
     """Return a warning for rows that contradict each other; no training can get them right."""
-    data = experiment.data()
     if data.labels is None:
         return []
     groups = contradictions(data.inputs, data.targets)
@@ -64,7 +63,7 @@ def full(comparison: Comparison) -> Iterator[str]:
     experiment = comparison.experiment
     yield from title(experiment)
     yield f"  devices   by hand: NumPy on the CPU; with autograd: PyTorch on {comparison.device}"
-    yield from warnings_of_data(experiment)
+    yield from warnings_of_data(comparison.data)
     if experiment.kind != "forward":
         yield from ("", *_losses(comparison))
         yield from ("", "First step, both sides from the same parameters")
