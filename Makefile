@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 EXPERIMENT ?= people
 
-.PHONY: compare test test-all test-slow test-slow-lockstep test-slow-numbers lint format clean
+.PHONY: compare test test-all test-slow test-slow-lockstep test-slow-numbers mutants lint format clean
 
 compare: .venv/ready
 	@$(BIN)/python scripts/compare.py $(EXPERIMENT)
@@ -24,6 +24,10 @@ test-slow-lockstep: .venv/ready
 
 test-slow-numbers: .venv/ready
 	$(BIN)/python -m pytest -q -m slow --ignore=parity_tests/experiments
+
+# One mistake at a time planted in manual/: which do the tests that cover it not notice? make mutants ONLY=manual/nn
+mutants: .venv/ready
+	@$(BIN)/python -m parity_tests.mutants $(addprefix --only ,$(ONLY))
 
 lint: .venv/ready-to-lint
 	$(BIN)/ruff check .
