@@ -191,7 +191,7 @@ def _words(lines: str) -> str:
 def _holds_together(other: ast.expr, parent: ast.AST) -> bool:
     """Whether `other` may stand in `parent` without parentheses."""
     match parent:
-        case ast.IfExp():
+        case ast.IfExp() | ast.comprehension():
             return not isinstance(other, ast.IfExp | ast.Lambda)
         case ast.BoolOp():
             return isinstance(other, (*ATOMS, *FORMULAS, ast.Compare))
@@ -200,7 +200,7 @@ def _holds_together(other: ast.expr, parent: ast.AST) -> bool:
         case ast.Call():
             return True
         case _:
-            return isinstance(other, ATOMS) or not isinstance(parent, ast.expr | ast.comprehension)
+            return isinstance(other, ATOMS) or not isinstance(parent, ast.expr)
 
 
 def _dotted(place: _Place, name: str) -> str:

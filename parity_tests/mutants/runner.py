@@ -197,8 +197,8 @@ class Run:
     def try_one(self, worker: Worker, mutant: Mutant) -> Outcome:
         """Run the tests that may notice the mutant until one does."""
         reaching = [test for test in self.tests if test.reaches(mutant)]
-        if mutant.imported:
-            files = {test.file for test in reaching}
+        if mutant.imported:  # a test may look at a default or a constant without running the function
+            files = {test.file for test in self.tests if mutant.file in test.lines}
             reaching = [test for test in self.tests if test.file in files]
         if not reaching:
             return self.tell(Outcome(mutant, None, 0))
