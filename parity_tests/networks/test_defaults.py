@@ -1,5 +1,7 @@
 """What the networks have in common: generators, default dtypes, defaults that are the twins'."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -47,3 +49,37 @@ def test_a_published_perceptron_has_a_sigmoid():
     for networks in (by_hand, with_autograd):
         with pytest.raises(ValueError, match="choose one"):
             networks.Perceptron(2, published=True, logits=True)
+
+
+@pytest.mark.parametrize("name", [*BUILD, "NeuronNetwork"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_dtype_asked_for_is_the_dtype_of_every_parameter(name, dtype):
+    build = BUILD.get(name, lambda networks, **options: networks.NeuronNetwork(**options))
+    assert {value.dtype for value in build(by_hand, dtype=dtype).state_dict().values()} == {np.dtype(dtype)}
+
+
+@pytest.mark.parametrize("name", ["Neuron", "NeuronNetwork", "Perceptron", "MLP"])
+def test_the_twins_have_the_same_defaults(name):
+    hand, theirs = (inspect.signature(getattr(networks, name)).parameters for networks in (by_hand, with_autograd))
+    shared = {key: value.default for key, value in theirs.items() if key != "dtype"}
+    assert {key: hand[key].default for key in shared} == shared
+
+
+def test_a_published_perceptron_has_the_published_rule():
+    network = by_hand.Perceptron(2, published=True)
+    assert [type(module).__name__ for module in network] == ["Linear", "DoubleSigmoid"]
+
+
+@pytest.mark.parametrize("network", [by_hand.Neuron([1, 2], 3), by_hand.NeuronNetwork(), by_hand.TwoTwoOne()], ids=repr)
+def test_feedforward_gives_a_number_of_pythons(network):
+    for dtype in (np.float32, np.longdouble):  # of the latter item() is none
+        assert type(network.to(dtype).feedforward([2, 3])) is float
+
+
+@pytest.mark.parametrize("name", ["Neuron", "TwoTwoOne"])
+def test_the_input_has_the_parameters_dtype(name):
+    network = by_hand.Neuron([1, 2], 3) if name == "Neuron" else by_hand.TwoTwoOne(dtype=np.float64)
+    with pytest.raises(TypeError, match=f"{name} has parameters of float64 but was given float32"):
+        network.forward(np.ones((3, 2), np.float32))
+    with pytest.raises(TypeError, match="int64"):
+        network.forward(np.ones((3, 2), int))

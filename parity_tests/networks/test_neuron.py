@@ -38,3 +38,18 @@ def test_wrong_number_of_inputs(inputs):
         by_hand.Neuron([0, 1], 4).feedforward(inputs)
     with pytest.raises(RuntimeError):
         with_autograd.Neuron([0.0, 1.0], 4.0)(torch.tensor(inputs, dtype=torch.float64))
+
+
+def test_no_hidden_neuron_is_asked_for_an_input_gradient_that_nobody_reads(monkeypatch):
+    asked = []
+    right = by_hand.Neuron.backward
+
+    def backward(self, grad_output, saved, *, input_grad=True):
+        asked.append(input_grad)
+        return right(self, grad_output, saved, input_grad=input_grad)
+
+    monkeypatch.setattr(by_hand.Neuron, "backward", backward)
+    network = by_hand.NeuronNetwork()
+    y, saved = network.forward(normal(3, 2))
+    network.backward(y, saved, input_grad=False)
+    assert asked == [True, False, False]

@@ -51,3 +51,11 @@ def test_sigmoid_takes_a_complex_step():
 def test_integers_are_refused():
     with pytest.raises(TypeError, match="floats, not int64"):
         nn.Sigmoid().forward(np.array([1, 2]))
+
+
+def test_sigmoid_is_its_formula_where_that_does_not_overflow():
+    """Bit for bit: 1 / (1 + e^-x) from 0 on, e^x / (1 + e^x) below."""
+    x = 20 * np.abs(normal(2000))
+    x[:1000] /= 20
+    assert np.array_equal(sigmoid(x), 1 / (1 + np.exp(-x)))
+    assert np.array_equal(sigmoid(-x), np.exp(-x) / (1 + np.exp(-x)))

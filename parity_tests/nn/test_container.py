@@ -67,3 +67,19 @@ def test_names_may_be_given():
 def test_only_modules():
     with pytest.raises(TypeError, match=r"takes modules.*not int"):
         nn.Sequential(nn.Sigmoid(), 3)
+
+
+class Asked(nn.Identity):
+    """Keeps whether it was asked for its input's gradient."""
+
+    def backward(self, grad_output, saved, *, input_grad=True):
+        self.asked = input_grad
+        return super().backward(grad_output, saved, input_grad=input_grad)
+
+
+@pytest.mark.parametrize("input_grad", [True, False])
+def test_only_the_first_modules_input_gradient_is_left_out(input_grad):
+    network = nn.Sequential(Asked(), Asked(), Asked())
+    y, saved = network.forward(normal(3, 2))
+    network.backward(y, saved, input_grad=input_grad)
+    assert [module.asked for module in network] == [input_grad, True, True]

@@ -25,3 +25,14 @@ def test_axes_that_do_not_fit():
         nn.Flatten(2).forward(np.ones((2, 3)))
     with pytest.raises(ValueError, match="behind"):
         nn.Flatten(2, 1).forward(np.ones((2, 3, 4)))
+    with pytest.raises(ValueError, match="behind"):
+        nn.Flatten(-1, 1).forward(np.ones((2, 3, 4)))
+    with pytest.raises(IndexError, match="axis 1"):
+        nn.Flatten().forward(np.ones(3))
+    with pytest.raises(IndexError, match="axis 5"):  # of two, the first is named, as torch does
+        nn.Flatten(5, 7).forward(np.ones((2, 3)))
+
+
+def test_integers_are_refused():
+    with pytest.raises(TypeError, match="Flatten computes with floats, not int64"):
+        nn.Flatten().forward(np.ones((2, 3), dtype=int))

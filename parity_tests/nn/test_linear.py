@@ -94,6 +94,8 @@ def test_bias_is_drawn_on_both_sides_of_zero():
 def test_bad_arguments():
     with pytest.raises(ValueError, match=r"Linear\(-1, 2\)"):
         nn.Linear(-1, 2)
+    with pytest.raises(ValueError, match=r"Linear\(2, -1\)"):
+        nn.Linear(2, -1)
     with pytest.raises(NotImplementedError, match="device"):
         nn.Linear(1, 2, device="cpu")
 
@@ -103,3 +105,16 @@ def test_the_remedy_names_the_layers_own_dtype():
         nn.Linear(5, 4, dtype=np.float64).forward(np.ones((3, 5), dtype=int))
     with pytest.raises(TypeError, match="floats"):
         nn.Identity().forward(np.ones(3, dtype=int))
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(0, 3), (3, 0)])
+def test_no_features_are_features(inputs, outputs):
+    """With no inputs y is the bias, which is drawn from +-0; with no outputs y is empty."""
+    with pytest.warns(UserWarning, match="zero-element"):
+        theirs = torch.nn.Linear(inputs, outputs)
+    hand = nn.Linear(inputs, outputs)
+    y, _ = hand.forward(np.zeros((4, inputs), np.float32))
+    assert y.shape == (4, outputs)
+    assert hand.weight.shape == tuple(theirs.weight.shape)
+    if not inputs:
+        assert hand.bias.data.tolist() == theirs.bias.tolist() == y[0].tolist() == [0.0] * 3

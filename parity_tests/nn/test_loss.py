@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from manual import nn
+from manual.nn.loss import _at_least
+from manual.objective import SignedError
 from parity_tests.parity import check, normal, probabilities
 
 REDUCTIONS = ["none", "sum", "mean"]
@@ -72,12 +74,15 @@ class TestBadInput:
             getattr(nn, name)().forward(np.full(4, 0.5), np.full(4, 0.5, dtype=np.float32))
         with pytest.raises(TypeError, match="floats, not int64"):
             getattr(nn, name)().forward(np.full(4, 0.5), np.ones(4, dtype=int))
+        with pytest.raises(TypeError, match=f"{name} computes with floats, not int64"):
+            getattr(nn, name)().forward(np.ones(4, dtype=int), np.full(4, 0.5))
 
     def test_arguments(self, name):
         with pytest.raises(ValueError, match="'avg' is not a reduction"):
             getattr(nn, name)(reduction="avg")
-        with pytest.raises(NotImplementedError, match="size_average"):
-            getattr(nn, name)(size_average=True)
+        for argument in ("size_average", "reduce"):
+            with pytest.raises(NotImplementedError, match=argument):
+                getattr(nn, name)(**{argument: True})
 
     def test_mean_of_nothing_is_nan_as_in_torch(self, name):
         empty = np.empty((0, 2))
@@ -89,12 +94,16 @@ class TestBadInput:
 def test_bce_refuses_what_is_no_probability():
     with pytest.raises(ValueError, match="BCEWithLogitsLoss"):
         nn.BCELoss().forward(np.array([1.5]), np.array([1.0]))
+    with pytest.raises(ValueError, match="BCEWithLogitsLoss"):
+        nn.BCELoss().forward(np.array([-0.5]), np.array([1.0]))
 
 
 @pytest.mark.parametrize("argument", ["weight", "pos_weight"])
 def test_unsupported_arguments_are_named(argument):
     with pytest.raises(NotImplementedError, match=argument):
         nn.BCEWithLogitsLoss(**{argument: np.ones(2)})
+    with pytest.raises(NotImplementedError, match="weight"):
+        nn.BCELoss(weight=np.ones(2))
 
 
 def test_bce_with_logits_keeps_small_losses():
@@ -109,3 +118,31 @@ def test_the_gradient_of_a_mean_of_nothing_is_empty():
         module = getattr(nn, name)()
         _, saved = module.forward(empty, empty)
         assert [grad.shape for grad in module.backward(1.0, saved)] == [(0, 2), (0, 2)]
+
+
+@pytest.mark.parametrize("name", ["MSELoss", "BCELoss", "BCEWithLogitsLoss"])
+@pytest.mark.parametrize("upstream", [0.7, np.float64(0.7), np.array(0.7)], ids=["Python's", "NumPy's", "an array"])
+def test_gradients_have_the_inputs_dtype_whatever_is_handed_down(name, upstream):
+    input, target = (probabilities(3, 2, seed=seed).astype(np.float32) for seed in (0, 1))
+    module = getattr(nn, name)()
+    _, saved = module.forward(input, target)
+    assert [grad.dtype for grad in module.backward(upstream, saved)] == [np.float32, np.float32]
+
+
+def test_bce_with_logits_is_its_formula():
+    """Bit for bit: max(x, 0) - t x + log(1 + e^-|x|)."""
+    x, t = 2 * normal(2000), probabilities(2000)
+    formula = np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x)))
+    assert np.array_equal(nn.BCEWithLogitsLoss(reduction="none")(x, t), formula)
+
+
+@pytest.mark.parametrize("step", [1e-100j, -1e-100j])
+def test_the_ends_of_a_range_take_a_complex_step(step):
+    """0 and 1 are probabilities, and a number at the floor is kept, however the imaginary part points."""
+    nn.BCELoss().forward(np.array([0.0, 1.0]) + step, np.array([0.5, 0.5], complex))
+    assert _at_least(np.array([-100 + step]), -100).imag == step.imag
+
+
+def test_the_signed_error_is_an_array():
+    value, _ = SignedError().forward(normal(4, 2), normal(4, 2, seed=1))
+    assert isinstance(value, np.ndarray)

@@ -54,7 +54,7 @@ def test_state_dict_has_torchs_form():
     mine, others = ours.state_dict(), torchs.state_dict()
     assert mine["state"] == others["state"] == {}
     for group, other in zip(mine["param_groups"], others["param_groups"], strict=True):
-        assert group == {key: other[key] for key in group}
+        assert group == {key: other[key] for key in ("lr", "params")}
 
 
 @pytest.mark.parametrize("lr", [-0.1, float("nan")])
@@ -102,9 +102,38 @@ def test_only_parameters_and_each_once():
         optim.SGD([{"params": [p]}, {"params": [p]}])
     with pytest.raises(TypeError, match="takes parameters"):
         optim.SGD([np.ones(2)])
+    with pytest.raises(TypeError, match="takes parameters"):
+        optim.SGD([p, np.ones(2)])
 
 
 @pytest.mark.parametrize("option", ["foreach", "differentiable", "fused"])
 def test_options_of_torchs_engine_are_named(option):
     with pytest.raises(NotImplementedError, match=option):
         optim.SGD([nn.Parameter(np.ones(1))], **{option: True})
+
+
+def test_parameters_may_come_from_a_generator():
+    network = nn.Linear(3, 2)
+    for given in (network.parameters(), [{"params": network.parameters(), "lr": 0.5}]):
+        optimizer = optim.SGD(given)
+        assert optimizer.param_groups[0]["params"] == [network.weight, network.bias]
+        assert optimizer.state_dict()["param_groups"][0]["params"] == [0, 1]
+
+
+@pytest.mark.parametrize("group", [True, False])
+def test_a_rate_of_numpys_changes_no_dtype(group):
+    p = nn.Parameter(np.ones(3, np.float32))
+    given = [{"params": [p], "lr": np.float64(0.5)}] if group else [p]
+    optimizer = optim.SGD(given, lr=np.float64(0.5))
+    p.accumulate(np.ones(3, np.float32))
+    optimizer.step()
+    assert p.dtype == np.float32
+    assert p.data.tolist() == [0.5] * 3
+
+
+def test_a_rate_of_0_stays_where_it_is():
+    p = nn.Parameter(np.ones(3))
+    optimizer = optim.SGD([p], lr=0)
+    p.accumulate(np.ones(3))
+    optimizer.step()
+    assert p.data.tolist() == [1.0] * 3

@@ -1,0 +1,53 @@
+"""One step of training against its twin: the loss, the gradients that stay, the parameters after it."""
+
+import numpy as np
+import torch
+
+import manual.networks as by_hand
+import manual.objective
+import manual.trainer
+import torch_impl.networks as with_autograd
+import torch_impl.objective
+import torch_impl.trainer
+from manual.optim import SGD
+from parity_tests.parity import normal, probabilities
+
+TOLERANCE = 64 * np.finfo(float).eps  # three steps of some ten roundings each, of numbers of order one
+
+
+def test_three_steps(monkeypatch):
+    """The second starts from gradients that have to be forgotten; none needs the gradient of the data."""
+    hand, theirs = by_hand.MLP((4, 3, 2), dtype=np.float64), with_autograd.MLP((4, 3, 2), dtype=torch.float64)
+    theirs.load_state_dict({name: torch.tensor(value) for name, value in hand.state_dict().items()})
+    objective = "squared_error", 0.5, "sum"
+    ours = manual.trainer.Trainer(hand, manual.objective.Objective(*objective), SGD(hand.parameters(), lr=0.3))
+    torchs = torch_impl.trainer.Trainer(
+        theirs, torch_impl.objective.Objective(*objective), torch.optim.SGD(theirs.parameters(), lr=0.3)
+    )
+    asked = []
+    right = by_hand.MLP.backward
+
+    def backward(self, grad_output, saved, *, input_grad=True):
+        asked.append(input_grad)
+        return right(self, grad_output, saved, input_grad=input_grad)
+
+    monkeypatch.setattr(by_hand.MLP, "backward", backward)
+    for step in range(3):
+        x, t = normal(5, 4, seed=step), probabilities(5, 2, seed=step)
+        loss, other = ours.step(x, t), torchs.step(torch.tensor(x), torch.tensor(t))
+        np.testing.assert_allclose(loss, other.numpy(), rtol=TOLERANCE)
+        for p, q in zip(hand.parameters(), theirs.parameters(), strict=True):
+            np.testing.assert_allclose(p.grad, q.grad.numpy(), rtol=0, atol=TOLERANCE)
+            np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=0, atol=TOLERANCE)
+    assert asked == [False] * 3
+
+
+def test_evaluation_takes_another_objective_and_no_step():
+    hand = by_hand.MLP((4, 2), dtype=np.float64)
+    trainer = manual.trainer.Trainer(hand, manual.objective.Objective("squared_error"), SGD(hand.parameters()))
+    before, x, t = hand.state_dict(), normal(5, 4), probabilities(5, 2)
+    value = trainer.evaluate(x, t, manual.objective.Objective("cross_entropy", 3.0))
+    y = hand(x)
+    assert np.isclose(value, -3 * (t * np.log(y) + (1 - t) * np.log(1 - y)).mean(), rtol=1e-14)
+    assert all(np.array_equal(before[name], array) for name, array in hand.state_dict().items())
+    assert all(p.grad is None for p in hand.parameters())
