@@ -1,0 +1,113 @@
+"""The planted mistakes of layers and update rules are what they claim to be: right without, visible with."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from parity_tests.mistakes import softmax
+from parity_tests.mistakes.case import Array, Arrays, Mistake, System, Variant
+
+FILES = [softmax]
+SYSTEMS = {v.name: v for file in FILES for v in vars(file).values() if isinstance(v, System)}
+MISTAKES = [mistake for file in FILES for mistake in file.MISTAKES]
+VARIANTS = [variant for file in FILES for variant in file.VARIANTS]
+TOLERANCE = 1e-9
+VISIBLE = 1e-7
+SEEDS = range(3)
+
+
+def autograd(system: System, params: Arrays, inputs: Arrays) -> tuple[Arrays, dict[str, Array]]:
+    """(values, gradients) in order of computation; a gradient that is not there is zero."""
+    leaves = {name: torch.tensor(value) for name, value in (params | inputs).items()}
+    for leaf in leaves.values():
+        leaf.requires_grad_(leaf.is_floating_point())
+    loss, named = system.forward({k: leaves[k] for k in params}, {k: leaves[k] for k in inputs})
+    for tensor in named.values():
+        if tensor.requires_grad:
+            tensor.retain_grad()
+    loss.backward()
+    values = {name: tensor.detach().numpy() for name, tensor in named.items()} | {"loss": loss.detach().numpy()}
+    backwards = dict(reversed(named.items())) | leaves
+    grads = {
+        "d" + name: np.zeros(tensor.shape) if tensor.grad is None else tensor.grad.numpy()
+        for name, tensor in backwards.items()
+        if tensor.requires_grad
+    }
+    return values, grads
+
+
+def difference(by_hand: Any, truth: Array, scale: float) -> float:
+    """The largest difference relative to the truth's largest entry; infinite where the shape is another."""
+    by_hand = np.asarray(by_hand)
+    if by_hand.shape != truth.shape:
+        return float("inf")
+    return float(np.max(np.abs(by_hand - truth))) / max(float(np.max(np.abs(truth))), scale)
+
+
+def differences(system: System, wrong: str, seed: int) -> tuple[dict[str, float], dict[str, float]]:
+    """(of the values, of the gradients), in order of computation; what the backward does not give is left out."""
+    params, inputs = system.make(np.random.default_rng([seed, 17]))
+    values, truth = autograd(system, params, inputs)
+    loss, grads, named = system.backward(
+        {k: v.copy() for k, v in params.items()}, {k: v.copy() for k, v in inputs.items()}, wrong
+    )
+    assert set(grads) == set(params)
+    hand = {name: value for name, value in named.items() if name in values or name in truth}
+    assert set(named) == set(hand), f"{set(named) - set(hand)}: not names of the forward"
+    hand |= {"d" + name: grad for name, grad in grads.items()} | {"loss": loss}
+    assert set(values) <= set(hand), set(values) - set(hand)
+    largest = max(float(np.max(np.abs(grad))) for grad in truth.values())
+    return (
+        {name: difference(hand[name], value, 0.0 if value.any() else 1.0) for name, value in values.items()},
+        {name: difference(hand[name], grad, 1e-6 * largest) for name, grad in truth.items() if name in hand},
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_right(name: str, seed: int) -> None:
+    """All values and all gradients are autograd's."""
+    values, grads = differences(SYSTEMS[name], "", seed)
+    off = {k: v for k, v in (values | grads).items() if not v < TOLERANCE}
+    assert not off
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: f"{v.system.name}: {v.wrong}")
+def test_variant(variant: Variant, seed: int) -> None:
+    """The loss and the final gradients are autograd's; the code does something else than without the switch."""
+    values, grads = differences(variant.system, variant.wrong, seed)
+    final = ["d" + name for name in variant.system.make(np.random.default_rng([seed, 17]))[0]]
+    off = {k: v for k, v in ({k: grads[k] for k in final} | {"loss": values["loss"]}).items() if not v < TOLERANCE}
+    assert not off
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda m: f"{m.system.name}: {m.wrong}")
+def test_mistake(mistake: Mistake, seed: int) -> None:
+    """The tensor named `first` is off, and nothing that is computed before it."""
+    values, grads = differences(mistake.system, mistake.wrong, seed)
+    wrong_values = [name for name, off in values.items() if not off < TOLERANCE]
+    wrong_grads = [name for name, off in grads.items() if not off < TOLERANCE]
+    if mistake.stage == "forward":
+        assert wrong_values[0] == mistake.first
+        assert values[mistake.first] > VISIBLE
+        return
+    assert not wrong_values
+    assert mistake.first in wrong_grads
+    assert not grads[mistake.first] < VISIBLE
+    params, _ = mistake.system.make(np.random.default_rng([seed, 17]))
+    parameters = {"d" + name for name in params}
+    passed_on = [name for name in wrong_grads if name not in parameters]
+    if mistake.first in parameters:  # the first parameter's gradient of those that are wrong; nothing goes on from it
+        assert not passed_on
+    else:
+        assert passed_on[0] == mistake.first
+
+
+def test_switches() -> None:
+    """No mistake is listed twice, and no switch is a slip of the pen: each occurs in its backward's file."""
+    listed = [(case.system.name, case.wrong) for case in [*MISTAKES, *VARIANTS]]
+    assert len(listed) == len(set(listed))
