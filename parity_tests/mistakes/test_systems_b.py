@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from parity_tests.mistakes import softmax
+from parity_tests.mistakes import batchnorm, softmax
 from parity_tests.mistakes.case import Array, Arrays, Mistake, System, Variant
 
-FILES = [softmax]
+FILES = [softmax, batchnorm]
 SYSTEMS = {v.name: v for file in FILES for v in vars(file).values() if isinstance(v, System)}
 MISTAKES = [mistake for file in FILES for mistake in file.MISTAKES]
 VARIANTS = [variant for file in FILES for variant in file.VARIANTS]
