@@ -4,14 +4,14 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 
 from parity_tests.mistakes.case import Array, Arrays, Mistake, System, Variant
 from parity_tests.mistakes.named import by_hand, gains, normal, pick, sizes
 
 EPS = 1e-5
 
-# ---- torch's batch norm between two linear layers, the short formula backward -----------------------------------------
+# ---- torch's batch norm between two linear layers, the short formula backward ----
 
 
 def mlp_forward(params: dict[str, Any], inputs: dict[str, Any]) -> Any:
@@ -109,7 +109,7 @@ def mlp_make(rng: np.random.Generator) -> tuple[Arrays, Arrays]:
 
 MLP = System("batch norm in an MLP", mlp_forward, mlp_backward, mlp_make)
 
-# ---- the whole chain by name, as the course notes derive it: mu, xmu, var, sqrtvar, ivar, xhat ------------------------
+# ---- the whole chain by name, as the course notes derive it: mu, xmu, var, sqrtvar, ivar, xhat ----
 
 
 def chain_forward(params: dict[str, Any], inputs: dict[str, Any]) -> Any:

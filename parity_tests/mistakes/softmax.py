@@ -8,7 +8,7 @@ import torch
 from parity_tests.mistakes.case import Array, Arrays, Mistake, System, Variant
 from parity_tests.mistakes.named import by_hand, normal, pick, sizes
 
-# ---- a mixture of values: y = softmax(x W + b) V --------------------------------------------------------------------
+# ---- a mixture of values: y = softmax(x W + b) V ----
 
 
 def gate_forward(params: dict[str, Any], inputs: dict[str, Any]) -> Any:
@@ -68,7 +68,7 @@ def gate_make(rng: np.random.Generator) -> tuple[Arrays, Arrays]:
 
 GATE = System("softmax gate", gate_forward, gate_backward, gate_make)
 
-# ---- attention pooling: steps weighted by a softmax over time, all written out ---------------------------------------
+# ---- attention pooling: steps weighted by a softmax over time, all written out ----
 
 
 def pool_forward(params: dict[str, Any], inputs: dict[str, Any]) -> Any:
@@ -135,7 +135,7 @@ def pool_make(rng: np.random.Generator) -> tuple[Arrays, Arrays]:
 
 POOL = System("attention pooling", pool_forward, pool_backward, pool_make)
 
-# ---- a softened log-softmax against a teacher: distillation ----------------------------------------------------------
+# ---- a softened log-softmax against a teacher: distillation ----
 
 
 def distil_forward(params: dict[str, Any], inputs: dict[str, Any]) -> Any:
