@@ -6,10 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from parity_tests.mistakes import batchnorm, dropout, layernorm, norm_images, rmsnorm, softmax
+from parity_tests.mistakes import (
+    attention,
+    attention_grouped,
+    batchnorm,
+    dropout,
+    layernorm,
+    norm_images,
+    rmsnorm,
+    softmax,
+)
 from parity_tests.mistakes.case import Array, Arrays, Mistake, System, Variant
 
-FILES = [softmax, batchnorm, norm_images, layernorm, rmsnorm, dropout]
+FILES = [softmax, batchnorm, norm_images, layernorm, rmsnorm, dropout, attention, attention_grouped]
 SYSTEMS = {v.name: v for file in FILES for v in vars(file).values() if isinstance(v, System)}
 MISTAKES = [mistake for file in FILES for mistake in file.MISTAKES]
 VARIANTS = [variant for file in FILES for variant in file.VARIANTS]
