@@ -10,6 +10,8 @@ from parity_tests.mistakes import (
     attention,
     attention_grouped,
     batchnorm,
+    conv,
+    conv_columns,
     dropout,
     layernorm,
     norm_images,
@@ -18,7 +20,7 @@ from parity_tests.mistakes import (
 )
 from parity_tests.mistakes.case import Array, Arrays, Mistake, System, Variant
 
-FILES = [softmax, batchnorm, norm_images, layernorm, rmsnorm, dropout, attention, attention_grouped]
+FILES = [softmax, batchnorm, norm_images, layernorm, rmsnorm, dropout, attention, attention_grouped, conv, conv_columns]
 SYSTEMS = {v.name: v for file in FILES for v in vars(file).values() if isinstance(v, System)}
 MISTAKES = [mistake for file in FILES for mistake in file.MISTAKES]
 VARIANTS = [variant for file in FILES for variant in file.VARIANTS]
