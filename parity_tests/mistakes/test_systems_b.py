@@ -15,12 +15,27 @@ from parity_tests.mistakes import (
     dropout,
     layernorm,
     norm_images,
+    pool,
+    pool_average,
     rmsnorm,
     softmax,
 )
 from parity_tests.mistakes.case import Array, Arrays, Mistake, System, Variant
 
-FILES = [softmax, batchnorm, norm_images, layernorm, rmsnorm, dropout, attention, attention_grouped, conv, conv_columns]
+FILES = [
+    softmax,
+    batchnorm,
+    norm_images,
+    layernorm,
+    rmsnorm,
+    dropout,
+    attention,
+    attention_grouped,
+    conv,
+    conv_columns,
+    pool,
+    pool_average,
+]
 SYSTEMS = {v.name: v for file in FILES for v in vars(file).values() if isinstance(v, System)}
 MISTAKES = [mistake for file in FILES for mistake in file.MISTAKES]
 VARIANTS = [variant for file in FILES for variant in file.VARIANTS]
@@ -122,3 +137,15 @@ def test_switches() -> None:
     """No mistake is listed twice, and no switch is a slip of the pen: each occurs in its backward's file."""
     listed = [(case.system.name, case.wrong) for case in [*MISTAKES, *VARIANTS]]
     assert len(listed) == len(set(listed))
+
+
+def test_ties_share() -> None:
+    """The even split at a tie is a right answer: it is autograd's own for a maximum that is written `amax`."""
+    params, inputs = pool.TIES.make(np.random.default_rng(3))
+    x = torch.tensor(inputs["x"], requires_grad=True)
+    m = x.unflatten(3, (-1, 3)).unflatten(2, (-1, 2)).amax(dim=(3, 5))
+    out = torch.sigmoid(m.flatten(1) @ torch.tensor(params["W"]) + torch.tensor(params["b"]))
+    ((out - torch.tensor(inputs["t"])) ** 2).sum(1).mean().backward()
+    assert x.grad is not None
+    _, _, named = pool.TIES.backward(params, inputs, "ties share")
+    np.testing.assert_allclose(named["dx"], x.grad.numpy(), rtol=1e-9, atol=1e-12)
