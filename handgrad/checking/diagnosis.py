@@ -1,0 +1,179 @@
+"""Why a tensor went wrong: every known wrong formula is replayed where it could stand, and must give the user's numbers.
+
+A hypothesis is a wrong contribution of one operation (or of all that stand on one line, or of all of one kind) to the
+gradient of an operand. A backward pass is linear in what it hands on, so autograd carries the difference to every
+tensor that the user gave. A hypothesis is kept if it gives the tensor in question, and every one before it, to the
+last digits; the more of the later ones it gives too, the better.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from handgrad.checking.operations import Operation, operations
+from handgrad.checking.record import Array, Arrays, Record, Tensor
+from handgrad.checking.report import Cause
+from handgrad.checking.rules import RULES, Rule, Use
+from handgrad.checking.scales import EDGES, named_ratio, sizes
+
+FIT = 1e-9  # relative to the size of the tensor: hypotheses that differ at all differ by far more
+
+
+@dataclass(frozen=True, eq=False)
+class Hypothesis:
+    """A rule at some operations, with the share of the given gradients that it reproduces."""
+
+    cause: Cause
+    fine: bool
+    explained: int
+    rank: int
+
+
+class Diagnosis:
+    """The hypotheses for one run of the forward; `given` are the user's gradients, `units` one rounding of each."""
+
+    def __init__(self, record: Record, given: Arrays, order: Sequence[str], units: Arrays) -> None:
+        self.record, self.given, self.order, self.units = record, given, list(order), units
+        self.operations = operations(record)
+        self.sizes = sizes(record)
+        self._uses: dict[int, Use] = {}
+
+    def causes(self, name: str, current: dict[int, Tensor]) -> list[Hypothesis]:
+        """Return what fits the gradient of `name`, best first; `current` are the gradients it should follow from."""
+        found: list[Hypothesis] = []
+        self._uses = {}
+        settled = {id(self.record.named[other]) for other in self.order[: self.order.index(name)]}
+        reach = _made_from(self.record, self.record.named[name], settled)
+        near = [o for o in self.operations if any(id(t) in reach for t in o.roles.values())]
+        for rule, uses in _candidates(near):
+            for variant, detail in self._variants(rule, uses[0], current):
+                changes = self._replay(rule, uses, variant, current)
+                explained = None if changes is None else self._fits(name, current, changes)
+                if explained is not None:
+                    found.append(Hypothesis(self._cause(rule, uses, detail), rule.fine, explained, len(found)))
+        for operation in reversed(near):
+            if operation.kind == "any":
+                found += self._scaled(name, operation, current, len(found))
+        found.sort(key=lambda h: (-h.explained, h.rank))
+        unique: dict[str, Hypothesis] = {}
+        for hypothesis in found:
+            unique.setdefault(hypothesis.cause.id, hypothesis)
+        best = max((h.explained for h in unique.values()), default=0)
+        return [h for h in unique.values() if h.explained == best]
+
+    def _scaled(self, name: str, operation: Operation, current: dict[int, Tensor], rank: int) -> Iterator[Hypothesis]:
+        """Yield what fits if a contribution of this operation is multiplied by a constant: by its value, what it is."""
+        use = self._used(operation, current)
+        target = self.record.named[name]
+        tensors = [self.record.named[n] for n in self.order]
+        error = torch.from_numpy(self.given[name]) - current.get(id(target), torch.zeros_like(target))
+        roles = list(use.true)
+        for part in [roles, *([role] for role in roles if len(roles) > 1)]:
+            pairs = [(operation.roles[role], torch.from_numpy(np.asarray(use.true[role]))) for role in part]
+            through = dict(zip(map(id, tensors), self.record.after(pairs, tensors), strict=True))
+            size = float((through[id(target)] ** 2).sum())
+            if size == 0:
+                continue
+            excess = float((error * through[id(target)]).sum()) / size
+            explained = self._fits(name, current, {key: excess * change for key, change in through.items()})
+            if explained is not None:
+                for identity, sentence in named_ratio(use, part, 1 + excess, target):
+                    rule = Rule(identity, (), sentence, _nothing)
+                    yield Hypothesis(self._cause(rule, [operation], f"the ratio is {1 + excess:.6g}"), False, explained, rank)
+
+    def _used(self, operation: Operation, current: dict[int, Tensor]) -> Use:
+        if id(operation) not in self._uses:
+            self._uses[id(operation)] = self._use(operation, current)
+        return self._uses[id(operation)]
+
+    def _use(self, operation: Operation, current: dict[int, Tensor]) -> Use:
+        up = current.get(id(operation.output))
+        up = torch.zeros_like(operation.output) if up is None else up
+        last = operation.output is self.record.loss
+        return Use(operation, up.numpy(), operation.true(self.record, up), self.sizes, last)
+
+    def _variants(self, rule: Rule, operation: Operation, current: dict[int, Tensor]) -> list[tuple[int, str]]:
+        with np.errstate(all="ignore"):
+            found = list(rule.formula(self._used(operation, current)))
+        return [(number, detail) for number, (detail, _) in enumerate(found)]
+
+    def _replay(
+        self, rule: Rule, uses: Sequence[Operation], variant: int, current: dict[int, Tensor]
+    ) -> dict[int, Tensor] | None:
+        """Return how every tensor's gradient changes where these operations follow the rule, the last first."""
+        tensors = [self.record.named[n] for n in self.order]
+        if len(uses) > 1:
+            tensors += [o.output for o in uses]
+        changes: dict[int, Tensor] = {}
+        for operation in uses:
+            moved = {key: current[key] + change for key, change in changes.items() if key in current}
+            use = self._use(operation, {**current, **moved}) if moved else self._used(operation, current)
+            with np.errstate(all="ignore"):
+                made = list(rule.formula(use))
+            if variant >= len(made):
+                return None
+            wrong = made[variant][1]
+            pairs = [(operation.roles[r], torch.from_numpy(np.asarray(w - use.true[r]))) for r, w in wrong.items()]
+            if not all(torch.isfinite(delta).all() for _, delta in pairs):
+                return None
+            for tensor, change in zip(tensors, self.record.after(pairs, tensors), strict=True):
+                changes[id(tensor)] = changes[id(tensor)] + change if id(tensor) in changes else change
+        return changes
+
+    def _fits(self, name: str, current: dict[int, Tensor], changes: dict[int, Tensor]) -> int | None:
+        """Return how many of the given gradients are reproduced; None unless `name` and all before it are."""
+        explained = 0
+        before = True
+        for other in self.order:
+            tensor, given = self.record.named[other], self.given[other]
+            true = current[id(tensor)].numpy() if id(tensor) in current else np.zeros(given.shape)
+            same = given.shape == true.shape and self._equal(other, true + changes[id(tensor)].numpy(), given)
+            if before and not same:
+                return None
+            explained += same
+            before = before and other != name
+        return explained
+
+    def _equal(self, name: str, predicted: Array, given: Array) -> bool:
+        with np.errstate(invalid="ignore"):
+            allowed = FIT * np.abs(given).max(initial=0.0) + 64 * self.units[name]
+            return bool((np.abs(predicted - given) <= allowed).all())
+
+    def _cause(self, rule: Rule, uses: Sequence[Operation], detail: str) -> Cause:
+        node = uses[0].node
+        lines = sorted({use.node.line for use in uses})
+        where = f"{uses[0].kind if uses[0].kind != 'any' else node.op} in forward, line {', '.join(map(str, lines))}"
+        evidence = f"with it the numbers come out to {FIT:g}"
+        return Cause(rule.id, rule.sentence, f"{evidence}{f'; {detail}' if detail else ''}", where)
+
+
+def _nothing(use: Use) -> list[tuple[str, Arrays]]:
+    return []
+
+
+def _candidates(near: Sequence[Operation]) -> Iterator[tuple[Rule, list[Operation]]]:
+    """Yield every rule at every operation, at all of one line, and at all of its kinds; the last operation first."""
+    for rule in [*RULES, *EDGES]:
+        fitting = [operation for operation in reversed(near) if operation.kind in rule.kinds]
+        for operation in fitting:
+            yield rule, [operation]
+        groups: dict[Any, list[Operation]] = {}
+        for operation in fitting:
+            groups.setdefault(operation.node.site, []).append(operation)
+        if len(groups) > 1:
+            groups["all"] = fitting
+        for group in groups.values():
+            if len(group) > 1:
+                yield rule, group
+
+
+def _made_from(record: Record, tensor: Tensor, settled: set[int]) -> set[int]:
+    """Return the identities of this tensor and of all made from it, up to those whose gradient is settled."""
+    found = {id(tensor)}
+    for node in record.nodes:
+        if any(id(t) in found for t in node.inputs):
+            found.update(id(t) for t in node.outputs if id(t) not in settled)
+    return found

@@ -1,0 +1,59 @@
+"""Calls the hand-written backward on copies, and looks at what comes back before any number is compared."""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from handgrad.checking.record import Array, Arrays, Record
+from handgrad.errors import UsageError
+
+Backward = Callable[[Any, Any], Any]
+
+
+@dataclass(eq=False)
+class Answer:
+    """What a hand-written backward returned: the loss, forward values by name, gradients by the tensor's name.
+
+    `unknown` are names in `intermediates` that forward does not have; `changed` the arrays handed in that it
+    has overwritten.
+    """
+
+    loss: float
+    values: Arrays
+    grads: Arrays
+    unknown: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+
+
+def call(backward: Backward, params: Mapping[str, Array], inputs: Mapping[str, Array], record: Record) -> Answer:
+    """Run `backward` on copies of these arrays and sort what it returns by the names that `record` has."""
+    p, x = ({name: np.array(array) for name, array in part.items()} for part in (params, inputs))
+    result = backward(p, x)
+    if not isinstance(result, tuple) or len(result) not in (2, 3) or not isinstance(result[1], Mapping):
+        raise UsageError(
+            f"backward returned {type(result).__name__}; return (loss, grads) or (loss, grads, intermediates), "
+            "grads a dict by parameter name"
+        )
+    result = copy.deepcopy(result)
+    loss, grads = np.asarray(result[0]), dict(result[1])
+    if loss.size != 1 or loss.dtype.kind not in "fiuc":
+        raise UsageError(f"backward returned a loss of shape {loss.shape} and dtype {loss.dtype}; return one number")
+    missing = [name for name in record.parameters if grads.get(name) is None and record.named[name].requires_grad]
+    if missing:
+        raise UsageError(f"grads has no entry for {', '.join(missing)}; it has {', '.join(map(str, grads)) or 'none'}")
+    unknown = [f"grads[{name!r}]" for name in grads if name not in record.named]
+    values: Arrays = {}
+    gradients = {name: np.asarray(value) for name, value in grads.items() if name in record.named}
+    for name, value in (result[2] if len(result) == 3 else {}).items():
+        if name in record.named:
+            values[name] = np.asarray(value)
+        elif name.startswith("d") and name[1:] in record.named:
+            gradients[name[1:]] = np.asarray(value)
+        else:
+            unknown.append(str(name))
+    handed = [(*pair, name) for a, b in ((params, p), (inputs, x)) for name in a for pair in [(a[name], b[name])]]
+    changed = [name for before, after, name in handed if not np.array_equal(before, after, equal_nan=True)]
+    return Answer(float(loss.real.reshape(())), values, gradients, unknown, changed)
