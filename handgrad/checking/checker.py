@@ -144,7 +144,9 @@ def _judge(name: str, given: Array, true: Array, unit: Array) -> Row:
         worst = float(error.max(initial=0.0))
         units_off = float(np.where(error == 0, 0.0, error / unit).max(initial=0.0))
         size = float(np.abs(true[np.isfinite(true)]).max(initial=0.0))
-    return Row(name, worst, worst / size if size else float(worst > 0), units_off, "wrong" if units_off > ALLOWED else "")
+    return Row(
+        name, worst, worst / size if size else float(worst > 0), units_off, "wrong" if units_off > ALLOWED else ""
+    )
 
 
 def _facts(given: Array, true: Array) -> list[str]:
@@ -158,7 +160,9 @@ def _facts(given: Array, true: Array) -> list[str]:
     if known.size > 1 and np.ptp(known) < 1e-9 * abs(known).max():
         found.append(f"it is the right one times {known.flat[0]:.6g}")
     elif known.size:
-        found.append(f"wrong / right lies between {known.min():.4g} and {known.max():.4g}, median {np.median(known):.4g}")
+        found.append(
+            f"wrong / right lies between {known.min():.4g} and {known.max():.4g}, median {np.median(known):.4g}"
+        )
     if (zeros := int(((given == 0) & (true != 0)).sum())) > 0:
         found.append(f"{zeros} of {given.size} entries are 0 that should not be")
     if given.ndim > 1:
@@ -175,7 +179,9 @@ def _arrays(part: Any, name: str) -> Arrays:
     for key, value in part.items():
         array = np.asarray(value)
         if array.dtype.kind not in "fiub":
-            raise UsageError(f"{name}[{key!r}] is of dtype {array.dtype}; give an array of floats, or of integers for indices")
+            raise UsageError(
+                f"{name}[{key!r}] is of dtype {array.dtype}; give an array of floats, or of integers for indices"
+            )
         if name == "params" and array.dtype.kind != "f":
             raise UsageError(f"params[{key!r}] is of {array.dtype}; a parameter has a gradient, so give floats")
         if array.dtype.kind == "f" and not np.isfinite(array).all():

@@ -82,7 +82,9 @@ class Diagnosis:
             if explained is not None:
                 for identity, sentence in named_ratio(use, part, 1 + excess, target):
                     rule = Rule(identity, (), sentence, _nothing)
-                    yield Hypothesis(self._cause(rule, [operation], f"the ratio is {1 + excess:.6g}"), False, explained, rank)
+                    yield Hypothesis(
+                        self._cause(rule, [operation], f"the ratio is {1 + excess:.6g}"), False, explained, rank
+                    )
 
     def _used(self, operation: Operation, current: dict[int, Tensor]) -> Use:
         if id(operation) not in self._uses:

@@ -27,7 +27,15 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "softplus": functional.softplus,
     "elu": functional.elu,
 }
-_MATMULS = {"mm": (0, 1), "bmm": (0, 1), "mv": (0, 1), "dot": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2), "addmv": (1, 2)}
+_MATMULS = {
+    "mm": (0, 1),
+    "bmm": (0, 1),
+    "mv": (0, 1),
+    "dot": (0, 1),
+    "addmm": (1, 2),
+    "baddbmm": (1, 2),
+    "addmv": (1, 2),
+}
 _DEPTH = 6  # operations between a composite's argument and its result
 
 
@@ -68,7 +76,9 @@ class Operation:
 
 def operations(record: Record) -> list[Operation]:
     """Return all operations that carry a gradient, in order of computation; composites beside their nodes."""
-    live = [n for n in record.nodes if n.outputs and id(n.outputs[0]) in record.grads and not n.in_place and not n.stale]
+    live = [
+        n for n in record.nodes if n.outputs and id(n.outputs[0]) in record.grads and not n.in_place and not n.stale
+    ]
     found: list[Operation] = []
     for node in live:
         found += _native(node)

@@ -226,18 +226,26 @@ def _parts(result: Any) -> tuple[Any, dict[str, Tensor]]:
 def _check_loss(loss: Any) -> None:
     if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.is_floating_point():
         shape = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
-        raise UsageError(f"forward returned {shape} as the loss; return a tensor of one number, or (loss, {{name: tensor}})")
+        raise UsageError(
+            f"forward returned {shape} as the loss; return a tensor of one number, or (loss, {{name: tensor}})"
+        )
     if not loss.requires_grad:
-        raise UsageError("the loss that forward returned depends on no parameter and no input; leave out detach() and .item()")
+        raise UsageError(
+            "the loss that forward returned depends on no parameter and no input; leave out detach() and .item()"
+        )
 
 
 def _check_names(named: Mapping[str, Any], *taken: Mapping[str, Any]) -> None:
     for name, tensor in named.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
-            raise UsageError(f"forward named {name!r} a {type(tensor).__name__}; names are strings, their values tensors")
+            raise UsageError(
+                f"forward named {name!r} a {type(tensor).__name__}; names are strings, their values tensors"
+            )
         for other in taken:
             if name in other and other[name] is not tensor:
-                raise UsageError(f"forward gives the name {name!r} to another tensor than the parameter or input {name!r}")
+                raise UsageError(
+                    f"forward gives the name {name!r} to another tensor than the parameter or input {name!r}"
+                )
     for name in list(named):
         if any(name in other for other in taken):
             del named[name]  # type: ignore[attr-defined]

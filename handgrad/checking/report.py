@@ -80,12 +80,16 @@ class Report:
                 lines.append("  why     no known cause")
             lines += [f"  fact    {fact}" for fact in self.facts]
             for name, causes in self.also_wrong.items():
-                lines.append(f"  also    {name}: {causes[0].id + ': ' + causes[0].sentence if causes else 'no known cause'}")
+                lines.append(
+                    f"  also    {name}: {causes[0].id + ': ' + causes[0].sentence if causes else 'no known cause'}"
+                )
         lines += [f"  fine    {note}" for note in self.fine]
         lines += [f"  probe   {self.probe}"] * bool(self.probe)
         lines += [f"  not judged: {what}" for what in self.not_judged]
         width = max((len(row.name) for row in self.table), default=0)
         lines += [f"  {'':{width}}  {'error':>9}  {'relative':>9}  {'roundings':>9}"] * bool(self.table)
         for row in self.table:
-            lines.append(f"  {row.name:{width}}  {row.error:9.2e}  {row.relative:9.2e}  {row.units:9.3g}  {row.verdict}".rstrip())
+            lines.append(
+                f"  {row.name:{width}}  {row.error:9.2e}  {row.relative:9.2e}  {row.units:9.3g}  {row.verdict}".rstrip()
+            )
         return "\n".join(lines)

@@ -46,7 +46,9 @@ class _Noise(TorchDispatchMode):
 _ARITHMETIC = {f"aten::{name}" for name in ("add", "sub", "rsub", "mul", "div", "addcmul", "pow", "exp", "log", "lerp")}
 
 
-def units(forward: Forward, params: Mapping[str, Array], inputs: Mapping[str, Array], record: Record) -> tuple[Arrays, Arrays]:
+def units(
+    forward: Forward, params: Mapping[str, Array], inputs: Mapping[str, Array], record: Record
+) -> tuple[Arrays, Arrays]:
     """Return one rounding of every named value (and "loss") and of every named gradient, in float64."""
     eps = float(np.finfo(np.float64).eps)
     values, grads = _numbers(record)

@@ -40,18 +40,30 @@ def named_ratio(use: Use, roles: Sequence[str], ratio: float, target: Tensor) ->
     if near(2) and len(roles) < len(use.true) + (len(use.true) == 1):
         yield "ACC-DOUBLE-COUNT", "a contribution is added twice"
     if near(2) or near(0.5):
-        yield "LOSS-FACTOR-2", "a factor 2 too much" if ratio > 1 else "the factor 2 of the square's derivative is missing"
+        yield (
+            "LOSS-FACTOR-2",
+            "a factor 2 too much" if ratio > 1 else "the factor 2 of the square's derivative is missing",
+        )
     if batch > 1 and near(batch):
         yield "LOSS-NO-MEAN", f"1/N with N = {batch:g} is missing: the loss is a mean, its gradient a sum"
     if batch > 1 and near(1 / batch):
-        yield "BIAS-MEAN" if parameter and target.dim() == 1 else "LOSS-DOUBLE-MEAN", f"1/N with N = {batch:g} is applied once too often"
+        yield (
+            "BIAS-MEAN" if parameter and target.dim() == 1 else "LOSS-DOUBLE-MEAN",
+            f"1/N with N = {batch:g} is applied once too often",
+        )
     for name, size in use.sizes.items():
         if name == "the batch size":
             continue
         if near(size) or near(1 / size):
-            yield "LOSS-WRONG-COUNT", f"the wrong count: {name} is {'multiplied in' if ratio > 1 else 'divided by once too often'}"
+            yield (
+                "LOSS-WRONG-COUNT",
+                f"the wrong count: {name} is {'multiplied in' if ratio > 1 else 'divided by once too often'}",
+            )
         if near(math.sqrt(size)) or near(1 / math.sqrt(size)):
-            yield "ATT-SCALE", f"the scale 1/sqrt({size:g}) is applied {'too rarely' if ratio > 1 else 'once too often'}"
+            yield (
+                "ATT-SCALE",
+                f"the scale 1/sqrt({size:g}) is applied {'too rarely' if ratio > 1 else 'once too often'}",
+            )
         if batch > 1 and near(batch / size):
             yield "LOSS-WRONG-COUNT", f"the wrong count: divided by {name}, not by {batch:g}"
 
@@ -70,5 +82,10 @@ def _bias_sum_all(use: Use) -> Iterable[tuple[str, Wrong]]:
 
 EDGES = [
     Rule("BIAS-MEAN", ("add", "matmul"), "the bias gradient is averaged over the batch: it is a sum", _bias_mean),
-    Rule("BIAS-SUM-ALL", ("add", "matmul"), "the bias gradient is summed over all axes: every entry is the same", _bias_sum_all),
-]  # fmt: skip
+    Rule(
+        "BIAS-SUM-ALL",
+        ("add", "matmul"),
+        "the bias gradient is summed over all axes: every entry is the same",
+        _bias_sum_all,
+    ),
+]
