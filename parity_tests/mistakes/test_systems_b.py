@@ -9,7 +9,9 @@ import torch
 from parity_tests.mistakes import (
     attention,
     attention_grouped,
+    attention_masked,
     batchnorm,
+    cache,
     conv,
     conv_columns,
     dropout,
@@ -29,6 +31,7 @@ from parity_tests.mistakes.case import Array, Arrays, Mistake, System, Variant
 FILES = [
     softmax,
     batchnorm,
+    cache,
     norm_images,
     layernorm,
     lstm,
@@ -37,6 +40,7 @@ FILES = [
     dropout,
     attention,
     attention_grouped,
+    attention_masked,
     conv,
     conv_columns,
     pool,
