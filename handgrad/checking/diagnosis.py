@@ -1,4 +1,4 @@
-"""Why a tensor went wrong: every known wrong formula is replayed where it could stand, and must give the user's numbers.
+"""Why a tensor went wrong: known wrong formulas are replayed where they could stand, and must give the user's numbers.
 
 A hypothesis is a wrong contribution of one operation (or of all that stand on one line, or of all of one kind) to the
 gradient of an operand. A backward pass is linear in what it hands on, so autograd carries the difference to every

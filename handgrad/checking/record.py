@@ -50,11 +50,11 @@ class Node:
     stale: bool = False
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes every operation; those that only make an alias of a tensor are kept, detach alone is not."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.nodes: list[Node] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -88,7 +88,8 @@ def _storage(tensor: Tensor) -> int:
 def _caller() -> tuple[tuple[Any, ...], str, int]:
     """Return the frames of the code under test that led here, and the innermost one's file and line."""
     frame: Any = sys._getframe(2)
-    site, file, line = [], "", 0
+    site: list[Any] = []
+    file, line = "", 0
     while frame is not None:
         code = frame.f_code
         if code is Record.run.__code__:

@@ -19,9 +19,9 @@ from handgrad.checking.record import Array, Arrays, Forward, Record
 DELTA, DRAWS = 2.0**-38, 6
 
 
-class _Noise(TorchDispatchMode):
+class _Noise(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, seed: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.random = torch.Generator().manual_seed(seed)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
