@@ -1,4 +1,4 @@
-"""Differences that are no mistake: another layout, a factor applied later, the rounding of another form or precision."""
+"""Differences that are no mistake: another layout, a factor applied later, another form's or precision's rounding."""
 
 from collections.abc import Callable
 

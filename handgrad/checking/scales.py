@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from handgrad.checking.record import Record, Tensor
 from handgrad.checking.rules import Rule, Use, Wrong
 
+MEANS = ("mean", "mse_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "smooth_l1_loss", "huber_loss")
+
 
 def sizes(record: Record) -> dict[str, float]:
     """Return the numbers by which people wrongly multiply or divide here, with what each is."""
@@ -13,6 +15,9 @@ def sizes(record: Record) -> dict[str, float]:
     batch = [record.named[n].shape[0] for n in record.inputs if record.named[n].dim() > 0]
     if batch:
         found["the batch size"] = float(max(set(batch), key=batch.count))
+    for node in record.nodes:
+        if node.op in MEANS and node.outputs and node.outputs[0].dim() == 0 and node.inputs[0].numel() > 1:
+            found.setdefault("the mean's count", float(node.inputs[0].numel()))
     others = {int(size) for tensor in record.tensors for size in (*tensor.shape, tensor.numel())}
     for size in sorted(others):
         if size > 1 and float(size) not in found.values():
@@ -44,6 +49,9 @@ def named_ratio(use: Use, roles: Sequence[str], ratio: float, target: Tensor) ->
             "LOSS-FACTOR-2",
             "a factor 2 too much" if ratio > 1 else "the factor 2 of the square's derivative is missing",
         )
+    count = use.sizes.get("the mean's count", 0.0)
+    if count > 1 and count != batch and near(count):
+        yield "LOSS-NO-MEAN", f"1/N with N = {count:g} is missing: the loss is a mean, its gradient a sum"
     if batch > 1 and near(batch):
         yield "LOSS-NO-MEAN", f"1/N with N = {batch:g} is missing: the loss is a mean, its gradient a sum"
     if batch > 1 and near(1 / batch):
@@ -52,7 +60,7 @@ def named_ratio(use: Use, roles: Sequence[str], ratio: float, target: Tensor) ->
             f"1/N with N = {batch:g} is applied once too often",
         )
     for name, size in use.sizes.items():
-        if name == "the batch size":
+        if name in ("the batch size", "the mean's count") and near(size):
             continue
         if near(size) or near(1 / size):
             yield (
