@@ -124,14 +124,9 @@ def twins_backward(params: Arrays, inputs: Arrays, wrong: str = "") -> tuple[Any
     grads = {name: np.zeros_like(value) for name, value in params.items()}
     for side, (cache, up, x) in sides.items():
         _, h, hhat, rstd, n = cache
-        if side == "left" and wrong == "whole cache of the twin":
-            _, h, hhat, rstd, n = second
         if side == "right" and wrong == "sign of the second lost":
             up = dgap
-        if side == "left" and wrong == "left written over the right":
-            grads["V"] = n.T @ up
-        else:
-            grads["V"] += (n_right if wrong == "V with the twin's values" else n).T @ up
+        grads["V"] += (n_right if wrong == "V with the twin's values" else n).T @ up
         dn = up @ V.T
         grads["g"] += (dn * hhat).sum(0)
         grads["c"] += dn.sum(0)
@@ -181,5 +176,6 @@ MISTAKES = [
 
 VARIANTS = [
     Variant(BUFFERS, "slope from the softplus"),
+    Variant(BUFFERS, "gradient written into the activations"),
     Variant(TWINS, "both batches in one"),
 ]

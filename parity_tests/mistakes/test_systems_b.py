@@ -1,5 +1,8 @@
 """The planted mistakes of layers and update rules are what they claim to be: right without, visible with."""
 
+import inspect
+import re
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -146,10 +149,19 @@ def test_mistake(mistake: Mistake, seed: int) -> None:
         assert passed_on[0] == mistake.first
 
 
-def test_switches() -> None:
-    """No mistake is listed twice, and no switch is a slip of the pen: each occurs in its backward's file."""
+def test_once() -> None:
+    """No mistake is listed twice."""
     listed = [(case.system.name, case.wrong) for case in [*MISTAKES, *VARIANTS]]
     assert len(listed) == len(set(listed))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.__name__)
+def test_switches(file: ModuleType) -> None:
+    """Each switch in a file is listed, and each listed one is a switch of its code."""
+    code = inspect.getsource(file).split("\nMISTAKES = ")[0]
+    listed = {case.wrong for case in [*file.MISTAKES, *file.VARIANTS]}
+    assert {wrong for wrong in listed if f'"{wrong}"' not in code} == set()
+    assert set(re.findall(r'wrong [!=]= "([^"]*)"', code)) <= listed
 
 
 def test_ties_share() -> None:
