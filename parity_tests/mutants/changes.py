@@ -132,7 +132,7 @@ def of_call(node: ast.Call, parent: ast.AST) -> Iterator[Change]:
     """The call left out, arguments exchanged, an option dropped."""
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     if not isinstance(parent, ast.Expr) and name not in ASKING:  # a lone call is dropped as a statement
-        if isinstance(node.func, ast.Attribute) and name in METHODS and not _is_module(node.func.value):
+        if isinstance(node.func, ast.Attribute) and name in METHODS and not is_numpy(node.func.value):
             yield "dropped call", node.func.value
         elif node.args and not isinstance(node.args[0], ast.Starred):
             yield "dropped call", node.args[0]
@@ -141,9 +141,25 @@ def of_call(node: ast.Call, parent: ast.AST) -> Iterator[Change]:
             yield "exchanged", like(node, args=args)
     if len(node.args) > 1:
         yield "dropped argument", like(node, args=node.args[:-1])
+    if name == "einsum" and isinstance(node.args[0], ast.Constant):
+        for subscripts in of_subscripts(str(node.args[0].value)):
+            yield "exchanged", like(node, args=[ast.Constant(subscripts), *node.args[1:]])
     for i, keyword in enumerate(node.keywords):
         if not is_assertion(keyword):
             yield "dropped argument", like(node, keywords=without(node.keywords, i))
+
+
+def of_subscripts(subscripts: str) -> Iterator[str]:
+    """einsum's "nk,ok->no" with two axes of the result exchanged, one summed over, two operands exchanged."""
+    operands, arrow, result = subscripts.partition("->")
+    for i, (a, b) in enumerate(pairwise(result)):
+        yield f"{operands}->{result[:i]}{b}{a}{result[i + 2 :]}"
+    if result:
+        yield f"{operands}->{result[:-1]}"
+    terms = operands.split(",")
+    for i, (first, second) in enumerate(pairwise(terms)):
+        if first != second:
+            yield ",".join([*terms[:i], second, first, *terms[i + 2 :]]) + arrow + result
 
 
 def is_assertion(keyword: ast.keyword) -> bool:
@@ -151,7 +167,8 @@ def is_assertion(keyword: ast.keyword) -> bool:
     return keyword.arg == "strict"
 
 
-def _is_module(node: ast.expr) -> bool:
+def is_numpy(node: ast.expr) -> bool:
+    """Whether this is a module of numbers, or stands in one: np, np.random, math."""
     while isinstance(node, ast.Attribute):
         node = node.value
     return isinstance(node, ast.Name) and node.id in ("np", "numpy", "math")

@@ -2,7 +2,7 @@
 
 What is no computation stays as it is: docstrings, annotations and type aliases, imports, decorators, assertions,
 `__all__`, what `repr` shows, and all that only words an error (what is raised, f-strings, strings that are handed
-to a function by position).
+by position to a function, but for NumPy's).
 """
 
 import ast
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from parity_tests.mutants.changes import OPERATORS, exchanges, is_assertion, is_negative, of_expression, text
+from parity_tests.mutants.changes import OPERATORS, exchanges, is_assertion, is_negative, is_numpy, of_expression, text
 
 SHOWN = ("__repr__", "extra_repr")
 COMPOUND = (ast.If, ast.For, ast.While, ast.With, ast.Try)
@@ -136,12 +136,12 @@ class _Walk:
     def parts(self, node: ast.AST, place: _Place, bound: set[str]) -> Iterator[Mutant]:
         """What the statement is made of: expressions, and blocks of statements."""
         for name, value in ast.iter_fields(node):
-            if name in ("annotation", "target", "targets"):
+            if name in ("annotation", "target", "targets", "type"):  # the last is that of an except
                 continue
             for child in value if isinstance(value, list) else [value]:
                 if isinstance(child, ast.expr):
                     yield from self.expression(child, node, place)
-                elif isinstance(child, ast.withitem | ast.ExceptHandler):
+                elif isinstance(child, ast.withitem | ast.ExceptHandler | ast.match_case):
                     yield from self.parts(child, place, bound)
             if isinstance(value, list) and value and isinstance(value[0], ast.stmt):
                 yield from self.block(value, place, bound | _loop_names(node))
@@ -238,5 +238,7 @@ def _is_type(value: ast.expr) -> bool:
 
 
 def _is_word(node: ast.expr, parent: ast.AST) -> bool:
-    """Whether this is a string that a function is handed by position, as a name or a word of a message."""
-    return isinstance(node, ast.Constant) and isinstance(node.value, str) and node in getattr(parent, "args", ())
+    """Whether this is a string that a function of ours is handed by position, as a name or a word of a message."""
+    if not (isinstance(node, ast.Constant) and isinstance(node.value, str) and isinstance(parent, ast.Call)):
+        return False
+    return node in parent.args and not is_numpy(parent.func)

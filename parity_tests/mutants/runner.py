@@ -52,19 +52,13 @@ class Project:
         return [f"{self.tests}/{name.as_posix()}" for name in names if name.parts[0] in folders | modules]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Test:
-    """One test: how long it takes, and the lines that it runs, by file."""
+    """One test, and how long it takes."""
 
     file: str
     name: str
     seconds: float
-    lines: dict[str, set[int]]
-
-    def reaches(self, mutant: Mutant) -> bool:
-        """Whether the test runs a line at which the mutant shows."""
-        first, last = mutant.reach
-        return any(first <= line <= last for line in self.lines.get(mutant.file, ()))
 
 
 @dataclass
@@ -158,8 +152,8 @@ class Run:
     forks: bool = FORKS
     told: Callable[[Outcome], None] = lambda outcome: None
     tests: list[Test] = field(default_factory=list)
+    running: dict[str, dict[int, set[Test]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
     killers: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
-    killed_by_file: Counter[str] = field(default_factory=Counter)
 
     def outcomes(self, mutants: list[Mutant]) -> list[Outcome]:
         """Return what became of each mutant, in their order."""
@@ -173,33 +167,39 @@ class Run:
             finally:
                 free.append(worker)
 
+        files = self.project.test_files()
         try:
             with ThreadPoolExecutor(self.jobs) as pool:
-                list(pool.map(lambda file: with_worker(self.trace, file), self.project.test_files()))
+                answers = list(pool.map(lambda file: with_worker(self.trace, file), files))
+                for file, answer in zip(files, answers, strict=True):
+                    self.keep(file, answer)
+                modules = [module for answer in answers for module in answer["modules"]]
+                list(pool.map(lambda worker: worker.load(modules), workers))
                 return list(pool.map(lambda mutant: with_worker(self.try_one, mutant), mutants))
         finally:
             for worker in workers:
                 worker.close()
 
-    def trace(self, worker: Worker, file: str) -> None:
-        """Run a file's tests without any mutant, and keep which lines each of them runs."""
+    def trace(self, worker: Worker, file: str) -> dict[str, Any]:
+        """Run a file's tests without any mutant, and return which lines each of them runs."""
         package = str(self.project.root / self.project.package)
         answer = worker.ask(kind="trace", file=file, package=package, limit=TRACE_LIMIT)
         if answer.get("failed", answer.get("by")):
             raise ToolError(f"{answer.get('failed', file)}: fails without any mutant; mend it first")
-        for name, (seconds, lines) in answer["tests"].items():
-            by_file: dict[str, set[int]] = defaultdict(set)
-            for path, line in lines:
-                by_file[Path(path).resolve().relative_to(self.project.root).as_posix()].add(line)
-            self.tests.append(Test(file, name, seconds, by_file))
         worker.load(answer["modules"])
+        return answer
+
+    def keep(self, file: str, answer: dict[str, Any]) -> None:
+        """Keep the tests of a file, and by line which of them run it."""
+        for name, (seconds, lines) in answer["tests"].items():
+            test = Test(file, name, seconds)
+            self.tests.append(test)
+            for path, line in lines:
+                self.running[Path(os.path.relpath(path, self.project.root)).as_posix()][line].add(test)
 
     def try_one(self, worker: Worker, mutant: Mutant) -> Outcome:
         """Run the tests that may notice the mutant until one does."""
-        reaching = [test for test in self.tests if test.reaches(mutant)]
-        if mutant.imported:  # a test may look at a default or a constant without running the function
-            files = {test.file for test in self.tests if mutant.file in test.lines}
-            reaching = [test for test in self.tests if test.file in files]
+        reaching = self.reaching(mutant)
         if not reaching:
             return self.tell(Outcome(mutant, None, 0))
         path = self.project.root / mutant.file
@@ -212,20 +212,30 @@ class Run:
             self.killers[mutant.file, mutant.function].insert(0, by)
         return self.tell(Outcome(mutant, by, len(reaching)))
 
+    def reaching(self, mutant: Mutant) -> list[Test]:
+        """Return the tests that may notice the mutant."""
+        lines = self.running[mutant.file]
+        if not mutant.imported:
+            return list(
+                set().union(*(lines[line] for line in range(mutant.reach[0], mutant.reach[1] + 1) if line in lines))
+            )
+        # A test may look at a default or a constant without running the function.
+        files = {test.file for tests in lines.values() for test in tests}
+        return [test for test in self.tests if test.file in files]
+
     def order(self, mutant: Mutant, reaching: list[Test]) -> list[tuple[str, list[str]]]:
         """Return the tests by file: what killed this function's mutants before first, then what is cheap."""
         before = Counter(self.killers[mutant.file, mutant.function])
-        total: Counter[str] = Counter()
+        total: defaultdict[str, float] = defaultdict(float)
         kills: Counter[str] = Counter()
         for test in reaching:
-            total[test.file] += test.seconds  # type: ignore[assignment]
+            total[test.file] += test.seconds
             kills[test.file] += before[test.name]
-        ranked = sorted(reaching, key=lambda test: (-kills[test.file], total[test.file], test.file))
-        grouped = groupby(ranked, key=lambda test: test.file)
-        return [
-            (file, [t.name for t in sorted(tests, key=lambda test: (-before[test.name], test.seconds))])
-            for file, tests in grouped
-        ]
+        ranked = sorted(
+            reaching,
+            key=lambda test: (-kills[test.file], total[test.file], test.file, -before[test.name], test.seconds),
+        )
+        return [(file, [test.name for test in tests]) for file, tests in groupby(ranked, key=lambda test: test.file)]
 
     def tell(self, outcome: Outcome) -> Outcome:
         self.told(outcome)

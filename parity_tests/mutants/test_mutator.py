@@ -39,6 +39,11 @@ EXPRESSIONS = {
     "x[y, w]": ["x[w, y]"],
     "{**x, 'y': y}": ["{'y': y}", "{**x}", "{'y': y, **x}", "{**x, '': y}"],
     "[i for i in x if i > y]": ["[i for i in x if True]", "[i for i in x if i >= y]", "[i for i in x if i <= y]"],
+    "np.einsum('nk,ok->no', x, y)": [
+        "np.einsum('nk,ok->on', x, y)", "np.einsum('nk,ok->n', x, y)", "np.einsum('ok,nk->no', x, y)",
+        "np.einsum('nk,ok->no', y, x)", "np.einsum('nk,ok->no', x)", "np.einsum('', x, y)",
+        "np.einsum(x, 'nk,ok->no', y)", "'nk,ok->no'",
+    ],
     "zip(x, y, strict=True)": ["zip(y, x, strict=True)", "zip(x, strict=True)", "x"],
 }  # fmt: skip
 
@@ -50,6 +55,8 @@ STATEMENTS = {
     "a, b = x": ["b, a = x"],
     "if x: raise ValueError(y - 1)": ["if True: raise ValueError(y - 1)", "if x: pass"],
     "for i in x: self.f(i)": ["for i in (): self.f(i)", "for i in x: pass"],
+    "try: self.f(x)\n    except (A, B): self.g(y)": ["try: pass", "except (A, B): pass"],
+    "match x:\n        case 1 if y:\n            self.g(y)": ["pass"],
     "with x: self.f(y)": ["with __import__('contextlib').nullcontext(): self.f(y)", "with x: pass"],
 }
 
