@@ -1,4 +1,4 @@
-"""The planted mistakes of layers and update rules are what they claim to be: right without, visible with."""
+"""The planted mistakes are what they claim to be: right without, visible with, and first where they say."""
 
 import inspect
 import re
@@ -19,6 +19,9 @@ from parity_tests.mistakes import (
     conv_columns,
     dropout,
     layernorm,
+    losses,
+    losses_masked,
+    losses_targets,
     lstm,
     lstm_gates,
     norm_images,
@@ -32,6 +35,9 @@ from parity_tests.mistakes import (
 from parity_tests.mistakes.case import Array, Arrays, Mistake, System, Variant
 
 FILES = [
+    losses,
+    losses_targets,
+    losses_masked,
     softmax,
     batchnorm,
     cache,
