@@ -146,8 +146,10 @@ def _backward(
                 report.table[-1] = replace(row, verdict="fine")
                 continue
         causes: list[Cause] = []
-        if given.shape == true.shape and np.isfinite(given).all():
-            diagnosis = diagnosis or Diagnosis(record, answer.grads, order, unit)
+        diagnosis = diagnosis or Diagnosis(record, answer.grads, order, unit)
+        if given.shape != true.shape and np.isfinite(given).all():
+            causes = diagnosis.of_shape(name, current)
+        elif np.isfinite(given).all():
             fitting = diagnosis.causes(name, current)
             if fitting and fitting[0].fine:
                 fine_with[name] = fitting[0].cause

@@ -8,16 +8,20 @@ last digits; the more of the later ones it gives too, the better.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from handgrad.checking.operations import Operation, operations
+from handgrad.checking.finders import FINDERS, SHAPE_FINDERS
+from handgrad.checking.operations import Operation
+from handgrad.checking.recognition import operations
 from handgrad.checking.record import Array, Arrays, Record, Tensor
 from handgrad.checking.report import Cause
 from handgrad.checking.rules import RULES, Rule, Use
 from handgrad.checking.scales import EDGES, named_ratio, sizes
+from handgrad.checking.search import Search
 
 FIT = 1e-9  # relative to the size of the tensor: hypotheses that differ at all differ by far more
 
@@ -45,9 +49,7 @@ class Diagnosis:
         """Return what fits the gradient of `name`, best first; `current` are the gradients it should follow from."""
         found: list[Hypothesis] = []
         self._uses = {}
-        settled = {id(self.record.named[other]) for other in self.order[: self.order.index(name)]}
-        reach = _made_from(self.record, self.record.named[name], settled)
-        near = [o for o in self.operations if any(id(t) in reach for t in o.roles.values())]
+        near = self._near(name)
         for rule, uses in _candidates(near):
             for variant, detail in self._variants(rule, uses[0], current):
                 changes = self._replay(rule, uses, variant, current)
@@ -57,6 +59,14 @@ class Diagnosis:
         for operation in reversed(near):
             if operation.kind == "any":
                 found += self._scaled(name, operation, current, len(found))
+        if not found:
+            for finder in FINDERS:
+                for proposal in finder(self._search(name, near, current)):
+                    explained = self._fits(name, current, self._carried(proposal.changes))
+                    if explained is not None:
+                        rule = Rule(proposal.id, (), proposal.sentence, _nothing)
+                        cause = self._cause(rule, proposal.operations, proposal.detail)
+                        found.append(Hypothesis(cause, proposal.fine, explained, len(found)))
         found.sort(key=lambda h: (-h.explained, h.rank))
         unique: dict[str, Hypothesis] = {}
         for hypothesis in found:
@@ -64,16 +74,37 @@ class Diagnosis:
         best = max((h.explained for h in unique.values()), default=0)
         return [h for h in unique.values() if h.explained == best]
 
+    def of_shape(self, name: str, current: dict[int, Tensor]) -> list[Cause]:
+        """Return what a gradient of the wrong shape may be."""
+        self._uses = {}
+        search = self._search(name, self._near(name), current)
+        return [cause for finder in SHAPE_FINDERS for cause in finder(search)]
+
+    def _near(self, name: str) -> list[Operation]:
+        settled = {id(self.record.named[other]) for other in self.order[: self.order.index(name)]}
+        reach = _made_from(self.record, self.record.named[name], settled)
+        return [o for o in self.operations if any(id(t) in reach for t in o.roles.values())]
+
+    def _search(self, name: str, near: list[Operation], current: dict[int, Tensor]) -> Search:
+        target = self.record.named[name]
+        expected = current.get(id(target), torch.zeros_like(target)).numpy()
+        used = partial(self._used, current=current)
+        return Search(self.record, name, self.given[name], expected, near, current, self.sizes, used)
+
+    def _carried(self, changes: Sequence[tuple[Tensor, Tensor]]) -> dict[int, Tensor]:
+        """Return how the named tensors' gradients change where some tensors' gradients are off by these amounts."""
+        tensors = [self.record.named[n] for n in self.order]
+        return dict(zip(map(id, tensors), self.record.after(changes, tensors), strict=True))
+
     def _scaled(self, name: str, operation: Operation, current: dict[int, Tensor], rank: int) -> Iterator[Hypothesis]:
         """Yield what fits if a contribution of this operation is multiplied by a constant: by its value, what it is."""
         use = self._used(operation, current)
         target = self.record.named[name]
-        tensors = [self.record.named[n] for n in self.order]
         error = torch.from_numpy(self.given[name]) - current.get(id(target), torch.zeros_like(target))
         roles = list(use.true)
         for part in [roles, *([role] for role in roles if len(roles) > 1)]:
             pairs = [(operation.roles[role], torch.from_numpy(np.asarray(use.true[role]))) for role in part]
-            through = dict(zip(map(id, tensors), self.record.after(pairs, tensors), strict=True))
+            through = self._carried(pairs)
             size = float((through[id(target)] ** 2).sum())
             if size == 0:
                 continue
@@ -145,9 +176,9 @@ class Diagnosis:
             return bool((np.abs(predicted - given) <= allowed).all())
 
     def _cause(self, rule: Rule, uses: Sequence[Operation], detail: str) -> Cause:
-        node = uses[0].node
-        lines = sorted({use.node.line for use in uses})
-        where = f"{uses[0].kind if uses[0].kind != 'any' else node.op} in forward, line {', '.join(map(str, lines))}"
+        lines = ", ".join(map(str, sorted({use.node.line for use in uses})))
+        kinds = [use.node.op if use.kind == "any" else use.kind for use in uses]
+        where = f"{kinds[0]} in forward, line {lines}" if uses else ""
         evidence = f"with it the numbers come out to {FIT:g}"
         return Cause(rule.id, rule.sentence, f"{evidence}{f'; {detail}' if detail else ''}", where)
 

@@ -27,6 +27,7 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "softplus": functional.softplus,
     "elu": functional.elu,
 }
+_DEPTH = 6  # operations between a composite's argument and its result
 _MATMULS = {
     "mm": (0, 1),
     "bmm": (0, 1),
@@ -36,7 +37,6 @@ _MATMULS = {
     "baddbmm": (1, 2),
     "addmv": (1, 2),
 }
-_DEPTH = 6  # operations between a composite's argument and its result
 
 
 @dataclass(eq=False)
@@ -63,7 +63,7 @@ class Operation:
             return {role: grad.numpy() for role, grad in zip(self.roles, found, strict=True)}
         node = self.node
         with torch.enable_grad():
-            fresh = {id(t): t.detach().requires_grad_() for t in node.inputs if t.is_floating_point()}
+            fresh = {id(t): t.detach().requires_grad_() for t in self.roles.values()}
             args, kwargs = tree_map(lambda leaf: fresh.get(id(leaf), leaf), (node.args, node.kwargs))
             results = [leaf for leaf in tree_leaves(node.func(*args, **kwargs)) if isinstance(leaf, Tensor)]
             wanted = [fresh[id(tensor)] for tensor in self.roles.values()]
@@ -74,19 +74,8 @@ class Operation:
         }
 
 
-def operations(record: Record) -> list[Operation]:
-    """Return all operations that carry a gradient, in order of computation; composites beside their nodes."""
-    live = [
-        n for n in record.nodes if n.outputs and id(n.outputs[0]) in record.grads and not n.in_place and not n.stale
-    ]
-    found: list[Operation] = []
-    for node in live:
-        found += _native(node)
-        found += _composites(record, node)
-    return found
-
-
-def _native(node: Node) -> Iterator[Operation]:
+def native(node: Node) -> Iterator[Operation]:
+    """Yield what a node is by its own name: any operation, a matrix product, one of the four of arithmetic."""
     tensors = {f"x{i}": t for i, t in enumerate(node.inputs) if t.requires_grad and t.is_floating_point()}
     if not tensors:
         return
@@ -102,7 +91,7 @@ def _native(node: Node) -> Iterator[Operation]:
         yield Operation(node.op, node, tensors, output)
 
 
-def _ancestors(record: Record, tensor: Tensor) -> Iterator[Tensor]:
+def ancestors(record: Record, tensor: Tensor) -> Iterator[Tensor]:
     """Yield the tensors of which this one was made, nearest first, each with a gradient, up to _DEPTH steps back."""
     made = {id(out): node for node in record.nodes for out in node.outputs}
     seen, level = {id(tensor)}, [tensor]
@@ -115,27 +104,6 @@ def _ancestors(record: Record, tensor: Tensor) -> Iterator[Tensor]:
                 yield t
 
 
-def _composites(record: Record, node: Node) -> Iterator[Operation]:
-    """Yield what the node's output is of an earlier tensor of its shape: element-wise, softmax, normalised."""
-    y = node.outputs[0]
-    if y.numel() < 2 or not y.is_floating_point():
-        return
-    with torch.no_grad():
-        for x in _ancestors(record, y):
-            if x.shape != y.shape:
-                continue
-            for name, function in FUNCTIONS.items():
-                if _equal(function(x), y):
-                    yield Operation(name, node, {"x": x}, y, composite=True)
-                    break
-            for axis in range(y.dim()):
-                if y.shape[axis] == 1:
-                    continue
-                if _equal(torch.softmax(x, axis), y):
-                    yield Operation("softmax", node, {"x": x}, y, {"axis": axis}, composite=True)
-                elif _equal(torch.log_softmax(x, axis), y):
-                    yield Operation("log_softmax", node, {"x": x}, y, {"axis": axis}, composite=True)
-
-
-def _equal(a: Tensor, b: Tensor) -> bool:
+def equal(a: Tensor, b: Tensor) -> bool:
+    """Return whether one is the other, computed in another way."""
     return bool(torch.allclose(a, b, rtol=1e-11, atol=1e-13))

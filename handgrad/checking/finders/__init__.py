@@ -1,0 +1,15 @@
+"""Causes that no single operation's wrong formula describes: operands exchanged, contributions lost, layouts.
+
+They are asked when no rule gives the user's numbers; what they propose has to give them as well.
+"""
+
+from collections.abc import Callable, Iterable
+
+from handgrad.checking.report import Cause
+from handgrad.checking.search import Proposal, Search
+
+FINDERS: list[Callable[[Search], Iterable[Proposal]]] = []
+# Where the shape is wrong nothing can be replayed: these look at the numbers alone.
+SHAPE_FINDERS: list[Callable[[Search], Iterable[Cause]]] = []
+
+__all__ = ["FINDERS", "SHAPE_FINDERS"]

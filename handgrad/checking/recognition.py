@@ -1,0 +1,45 @@
+"""Which operations a record holds: nodes by their own names, and composites that their numbers betray."""
+
+from collections.abc import Iterator
+
+import torch
+
+from handgrad.checking.operations import FUNCTIONS, Operation, ancestors, equal, native
+from handgrad.checking.record import Node, Record
+from handgrad.checking.rules import RECOGNISERS
+
+
+def operations(record: Record) -> list[Operation]:
+    """Return all operations that carry a gradient, in order of computation; composites beside their nodes."""
+    live = [
+        n for n in record.nodes if n.outputs and id(n.outputs[0]) in record.grads and not n.in_place and not n.stale
+    ]
+    found: list[Operation] = []
+    for node in live:
+        found += native(node)
+        found += _composites(record, node)
+        for recognise in RECOGNISERS:
+            found += recognise(record, node)
+    return found
+
+
+def _composites(record: Record, node: Node) -> Iterator[Operation]:
+    """Yield what the node's output is of an earlier tensor of its shape: element-wise, softmax, normalised."""
+    y = node.outputs[0]
+    if y.numel() < 2 or not y.is_floating_point():
+        return
+    with torch.no_grad():
+        for x in ancestors(record, y):
+            if x.shape != y.shape:
+                continue
+            for name, function in FUNCTIONS.items():
+                if equal(function(x), y):
+                    yield Operation(name, node, {"x": x}, y, composite=True)
+                    break
+            for axis in range(y.dim()):
+                if y.shape[axis] == 1:
+                    continue
+                if equal(torch.softmax(x, axis), y):
+                    yield Operation("softmax", node, {"x": x}, y, {"axis": axis}, composite=True)
+                elif equal(torch.log_softmax(x, axis), y):
+                    yield Operation("log_softmax", node, {"x": x}, y, {"axis": axis}, composite=True)

@@ -1,0 +1,174 @@
+"""How well check() finds the planted mistakes: where, why, wrong causes, false alarms."""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from handgrad import check
+from handgrad.checking.report import Report
+from parity_tests.mistakes.case import Array, Arrays, Mistake, System, Variant
+
+WRONG = 1e-10  # relative to the tensor's largest entry: what is off by more was planted, what by less is rounding
+ALL, HALF, NONE = "all named", "half withheld", "none named"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was said of one planted mistake: whether the place and the cause are right."""
+
+    mistake: Mistake
+    named: str
+    report: Report
+    expected: str
+
+    @property
+    def where(self) -> bool:
+        return (self.report.first_wrong, self.report.stage) == (self.expected, self.mistake.stage)
+
+    @property
+    def right(self) -> list[bool]:
+        """For each cause that was given, whether it is the one that was planted."""
+        return [cause.id in (self.mistake.id, *self.mistake.same) for cause in self.report.causes]
+
+    def __str__(self) -> str:
+        causes = ", ".join(cause.id for cause in self.report.causes) or "no known cause"
+        place = "" if self.where else f" [{self.report.first_wrong} for {self.expected}]"
+        planted = self.mistake.id or "(unknown)"
+        return f"{self.mistake.system.name}: {self.mistake.wrong}: {planted} -> {causes}{place}"
+
+
+def seed_of(case: Mistake | Variant) -> list[int]:
+    return [*f"{case.system.name}/{case.wrong}".encode()]
+
+
+def judge(mistake: Mistake, named: str = ALL, probe: bool = True) -> Verdict:
+    """Check the system with this mistake in it, with all, half or none of its intermediates handed in."""
+    system, seed = mistake.system, seed_of(mistake)
+    params, inputs = system.make(np.random.default_rng(seed))
+    keep = _kept(system, params, inputs, named, np.random.default_rng([*seed, 1]))
+    backward = _withholding(system, mistake.wrong, keep)
+    expected = mistake.first if named == ALL else _first(system, backward, params, inputs)
+    report = check(system.forward, backward, params, inputs, system.make if probe else None)
+    return Verdict(mistake, named, report, expected)
+
+
+def alarm(variant: Variant) -> str:
+    """Return what is wrongly called wrong of a legitimate variant, or nothing."""
+    params, inputs = variant.system.make(np.random.default_rng(seed_of(variant)))
+    backward = _withholding(variant.system, variant.wrong, None)
+    report = check(variant.system.forward, backward, params, inputs, variant.system.make)
+    return "" if report.ok else f"{variant.system.name}: {variant.wrong}: {report.first_wrong} called wrong"
+
+
+def _withholding(system: System, wrong: str, keep: set[str] | None) -> Callable[[Any, Any], Any]:
+    def backward(params: Arrays, inputs: Arrays) -> Any:
+        loss, grads, named = system.backward(params, inputs, wrong)
+        if keep is not None:
+            named = {name: array for name, array in named.items() if name in keep or name.removeprefix("d") in keep}
+        return loss, grads, named
+
+    return backward
+
+
+def _kept(system: System, params: Arrays, inputs: Arrays, named: str, rng: np.random.Generator) -> set[str] | None:
+    """Return the names of the intermediates that are handed in; None for all."""
+    if named == ALL:
+        return None
+    names = sorted(system.forward(_tensors(params), _tensors(inputs))[1])
+    return set() if named == NONE else {str(name) for name in rng.permutation(names)[: (len(names) + 1) // 2]}
+
+
+def _tensors(arrays: Arrays) -> dict[str, torch.Tensor]:
+    return {
+        name: torch.from_numpy(np.array(array)).requires_grad_(array.dtype.kind == "f")
+        for name, array in arrays.items()
+    }
+
+
+def _first(system: System, backward: Callable[[Any, Any], Any], params: Arrays, inputs: Arrays) -> str:
+    """Return the first tensor that is off of those that `backward` hands in, forward values first."""
+    from handgrad.checking.checker import computed
+    from handgrad.checking.record import Record
+
+    record = Record.run(system.forward, params, inputs)
+    loss, grads, given = backward(*({name: array.copy() for name, array in part.items()} for part in (params, inputs)))
+    for name in record.intermediates:
+        if name in given and _off(given[name], record.named[name].detach().numpy()):
+            return name
+    if _off(np.asarray(loss), record.loss.detach().numpy()):
+        return "loss"
+    for name in computed(record):
+        hand = grads.get(name, given.get(f"d{name}"))
+        if hand is not None and _off(hand, record.grad(record.named[name]).numpy()):
+            return f"d{name}"
+    return ""
+
+
+def _off(given: Array, true: Array) -> bool:
+    if np.shape(given) != np.shape(true):
+        return True
+    return not float(np.abs(given - true).max(initial=0.0)) <= WRONG * float(np.abs(true).max(initial=0.0))
+
+
+def corpus() -> tuple[list[Mistake], list[Variant]]:
+    """Return all planted mistakes of systems, and all legitimate variants, of the files beside this one."""
+    names = sorted(file.stem for file in Path(__file__).parent.glob("*.py") if not file.stem.startswith("test_"))
+    listed = [
+        vars(import_module(f"parity_tests.mistakes.{name}")) for name in names if f"{name}.py" != Path(__file__).name
+    ]
+    mistakes = [m for file in listed for m in file.get("MISTAKES", []) if isinstance(m, Mistake)]
+    return mistakes, [v for file in listed for v in file.get("VARIANTS", []) if isinstance(v, Variant)]
+
+
+def percent(part: int, whole: int) -> str:
+    return f"{part}/{whole} ({100 * part / max(whole, 1):.1f} %)"
+
+
+def summary(verdicts: list[Verdict]) -> Iterator[str]:
+    """Yield the figures of the self-test, a line each."""
+    for named in (ALL, HALF, NONE):
+        here = [v for v in verdicts if v.named == named]
+        known = [v for v in here if v.mistake.id]
+        if not here:
+            continue
+        first = sum(v.right[:1] == [True] for v in known)
+        wrong = [v for v in here if v.right and not v.right[0]]
+        yield f"{named}:"
+        yield f"  where         {percent(sum(v.where for v in here), len(here))}"
+        yield f"  why, first    {percent(first, len(known))}"
+        yield f"  why, listed   {percent(sum(any(v.right) for v in known), len(known))}"
+        yield f"  wrong causes  {percent(len(wrong), len(here))}"
+
+
+def main(arguments: list[str]) -> None:
+    """Print what is not found of the systems whose name, or the mistakes whose id, contains an argument."""
+
+    levels = [level for level in (ALL, HALF, NONE) if f"--{level.split()[0]}" in arguments] or [ALL]
+    words = [a.lower() for a in arguments if not a.startswith("--")]
+    mistakes, variants = corpus()
+
+    def asked(case: Mistake | Variant) -> bool:
+        text = f"{getattr(case, 'id', '')} {case.system.name} {case.wrong}".lower()
+        return not words or any(word in text for word in words)
+
+    verdicts = []
+    for mistake in filter(asked, mistakes):
+        for level in levels:
+            verdict = judge(mistake, level)
+            verdicts.append(verdict)
+            if not (verdict.where and verdict.right[:1] == ([True] if mistake.id else [])):
+                print(f"{level[:4]} | {verdict}", flush=True)
+    for variant in filter(asked, variants):
+        if said := alarm(variant):
+            print(f"alarm | {said}", flush=True)
+    print("\n".join(summary(verdicts)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
