@@ -185,7 +185,6 @@ def micro_backward(params: Arrays, inputs: Arrays, wrong: str = "") -> tuple[Any
     dh = dpred @ V.T
     dz = dh * (h > 0)
     dW, db, dx = x.T @ dz, dz.sum(axis=0), dz @ W.T
-    dy = -dpred
     if wrong == "weights of the last micro-batch":
         dW = x[-(len(x) // PARTS) :].T @ dz[-(len(x) // PARTS) :]
     return loss, *by_hand(locals(), "h pred")
