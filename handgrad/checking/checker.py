@@ -73,21 +73,26 @@ def _check_once(forward: Forward, backward: user.Backward, p: Arrays, x: Arrays)
         report.facts.append(f"backward overwrites what it is given: {', '.join(answer.changed)}")
     report.not_judged += [f"{name}: forward names no such tensor" for name in answer.unknown]
     report.fine += conventions.adopt(record, answer)
-    _forward(report, record, answer, value_units)
+    in_more_digits = conventions.WideRun(
+        lambda: user.call(backward, _cast(p, np.longdouble), _cast(x, np.longdouble), record)
+    )
+    _forward(report, record, answer, value_units, in_more_digits)
     if report.ok:
-        in_more_digits = conventions.WideRun(
-            lambda: user.call(backward, _cast(p, np.longdouble), _cast(x, np.longdouble), record)
-        )
         _backward(report, record, answer, grad_units, in_more_digits)
     if report.ok:
         _twice(report, record, answer, user.call(backward, wide_p, wide_x, record))
     return report, report.causes
 
 
-def _precision(given: Array, true: Array, unit: Array) -> str:
-    if given.shape != true.shape or given.dtype.kind != "f":
+def _excuse(given: Array, true: Array, unit: Array, in_more_digits: conventions.WideRun, name: str, part: str) -> str:
+    """Return why a difference is rounding after all, or "" where it is none."""
+    if given.dtype.kind != "f":
         return ""
-    return conventions.only_precision(given, true, np.asarray(unit).reshape(true.shape), ALLOWED)
+    unit = np.asarray(unit).reshape(true.shape)
+    excuse = conventions.only_precision(given, true, unit, ALLOWED)
+    if not excuse and in_more_digits.excuses(name, part, true, unit, ALLOWED):
+        excuse = "rounding of this way to compute it: in longdouble the same code agrees"
+    return excuse
 
 
 def _twice(report: Report, record: Record, first: user.Answer, second: user.Answer) -> None:
@@ -105,16 +110,20 @@ def _twice(report: Report, record: Record, first: user.Answer, second: user.Answ
         return
 
 
-def _forward(report: Report, record: Record, answer: user.Answer, unit: Arrays) -> None:
+def _forward(
+    report: Report, record: Record, answer: user.Answer, unit: Arrays, in_more_digits: conventions.WideRun
+) -> None:
     floats = [name for name in record.intermediates if record.named[name].is_floating_point()]
     values: Arrays = {name: record.named[name].detach().numpy() for name in floats}
     values["loss"] = record.loss.detach().numpy().reshape(())
-    given = {**answer.values, "loss": np.asarray(answer.loss)}
+    given = {**answer.values, "loss": answer.loss}
     for name in [*floats, "loss"]:
         if name in given:
             row = _judge(name, given[name], values[name], np.asarray(unit[name]).reshape(values[name].shape))
             report.table.append(row)
-            excuse = _precision(given[name], values[name], unit[name]) if row.verdict else ""
+            excuse = ""
+            if row.verdict and given[name].shape == values[name].shape:
+                excuse = _excuse(given[name], values[name], unit[name], in_more_digits, name, "values")
             if excuse:
                 report.fine.append(f"{name}: {excuse}")
                 report.table[-1] = replace(row, verdict="fine")
@@ -137,10 +146,8 @@ def _backward(
         expected = current[id(tensor)].numpy() if id(tensor) in current else np.zeros(tuple(tensor.shape))
         if not _judge(name, given, expected, unit[name]).verdict:
             continue
-        if given.shape == true.shape and given.dtype.kind == "f":
-            excuse = _precision(given, true, unit[name])
-            if not excuse and in_more_digits.excuses(name, true, unit[name], ALLOWED):
-                excuse = "rounding of this way to compute it: in longdouble the same code agrees"
+        if given.shape == true.shape:
+            excuse = _excuse(given, true, unit[name], in_more_digits, name, "grads")
             if excuse:
                 report.fine.append(f"d{name}: {excuse}")
                 report.table[-1] = replace(row, verdict="fine")

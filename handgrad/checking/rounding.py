@@ -13,6 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
+from handgrad.checking.forms import FORMS
 from handgrad.checking.record import Array, Arrays, Forward, Record
 
 # Small enough that no mask or maximum flips by it, large enough that the runs' own rounding is lost beside it.
@@ -30,15 +31,27 @@ class _Noise(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return func(*args, **kwargs)  # a view, or in place: what it shares has to stay shared
         if torch.Tag.pointwise not in func.tags or func._schema.name in _ARITHMETIC:
             args = tree_map(self._moved, args)
-        return tree_map(self._moved, func(*args, **kwargs))
+        result = func(*args, **kwargs)
+        form = FORMS.get(func._schema.name.removeprefix("aten::"))
+        if form is None:
+            return tree_map(self._moved, result)
+        with torch.no_grad():
+            size = form(result[0] if isinstance(result, tuple) else result, *args)
+        moved = tree_map(self._moved, result)
+        if isinstance(result, tuple):
+            return (self._moved(moved[0], size), *moved[1:])
+        return self._moved(moved, size)
 
-    def _moved(self, leaf: Any) -> Any:
-        """Integers stay: arithmetic on them is exact, and their ties and zeros are real ones."""
+    def _moved(self, leaf: Any, size: Any = None) -> Any:
+        """Move by DELTA x `size`, the leaf's own by default.
+
+        Integers stay: arithmetic on them is exact, and their ties and zeros are real ones.
+        """
         if not isinstance(leaf, torch.Tensor) or not leaf.is_floating_point() or leaf.numel() == 0:
             return leaf
         with torch.no_grad():
             sign = torch.randint(0, 2, leaf.shape, generator=self.random).to(leaf.dtype) * 2 - 1
-            return torch.where(leaf == leaf.round(), leaf, leaf * (1 + DELTA * sign))
+            return torch.where(leaf == leaf.round(), leaf, leaf + DELTA * sign * (leaf if size is None else size))
 
 
 # Of the element-wise operations these cancel, so that their operands' roundings matter. The operands of all

@@ -21,7 +21,7 @@ class Answer:
     has overwritten.
     """
 
-    loss: float
+    loss: Array
     values: Arrays
     grads: Arrays
     unknown: list[str] = field(default_factory=list)
@@ -56,4 +56,5 @@ def call(backward: Backward, params: Mapping[str, Array], inputs: Mapping[str, A
             unknown.append(str(name))
     handed = [(*pair, name) for a, b in ((params, p), (inputs, x)) for name in a for pair in [(a[name], b[name])]]
     changed = [name for before, after, name in handed if not np.array_equal(before, after, equal_nan=True)]
-    return Answer(float(loss.real.reshape(())), values, gradients, unknown, changed)
+    loss = loss.real.reshape(())
+    return Answer(loss if loss.dtype.kind == "f" else loss.astype(np.float64), values, gradients, unknown, changed)
