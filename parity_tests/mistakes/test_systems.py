@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from parity_tests.mistakes import (
+    activations,
+    activations_gated,
     attention,
     attention_grouped,
     attention_masked,
@@ -40,6 +42,8 @@ FILES = [
     losses_targets,
     losses_masked,
     penalties,
+    activations,
+    activations_gated,
     softmax,
     batchnorm,
     cache,
@@ -59,9 +63,10 @@ FILES = [
     recurrent,
     recurrent_gru,
 ]
-SYSTEMS = {v.name: v for file in FILES for v in vars(file).values() if isinstance(v, System)}
 MISTAKES = [mistake for file in FILES for mistake in file.MISTAKES]
 VARIANTS = [variant for file in FILES for variant in file.VARIANTS]
+SYSTEMS = {v.name: v for file in FILES for v in vars(file).values() if isinstance(v, System)}
+SYSTEMS |= {case.system.name: case.system for case in [*MISTAKES, *VARIANTS]}
 TOLERANCE = 1e-9
 VISIBLE = 1e-7
 SEEDS = range(3)
@@ -166,7 +171,7 @@ def test_once() -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.__name__)
 def test_switches(file: ModuleType) -> None:
     """Each switch in a file is listed, and each listed one is a switch of its code."""
-    code = inspect.getsource(file).split("\nMISTAKES = ")[0]
+    code = inspect.getsource(file).split("\nMISTAKES")[0]
     listed = {case.wrong for case in [*file.MISTAKES, *file.VARIANTS]}
     assert {wrong for wrong in listed if f'"{wrong}"' not in code} == set()
     assert set(re.findall(r'wrong [!=]= "([^"]*)"', code)) <= listed
