@@ -25,11 +25,11 @@ class Verdict:
     mistake: Mistake
     named: str
     report: Report
-    expected: str
+    expected: set[str]
 
     @property
     def where(self) -> bool:
-        return (self.report.first_wrong, self.report.stage) == (self.expected, self.mistake.stage)
+        return self.report.first_wrong in self.expected and self.report.stage == self.mistake.stage
 
     @property
     def right(self) -> list[bool]:
@@ -38,7 +38,7 @@ class Verdict:
 
     def __str__(self) -> str:
         causes = ", ".join(cause.id for cause in self.report.causes) or "no known cause"
-        place = "" if self.where else f" [{self.report.first_wrong} for {self.expected}]"
+        place = "" if self.where else f" [{self.report.first_wrong} for {' or '.join(sorted(self.expected))}]"
         planted = self.mistake.id or "(unknown)"
         return f"{self.mistake.system.name}: {self.mistake.wrong}: {planted} -> {causes}{place}"
 
@@ -53,7 +53,8 @@ def judge(mistake: Mistake, named: str = ALL, probe: bool = True) -> Verdict:
     params, inputs = system.make(np.random.default_rng(seed))
     keep = _kept(system, params, inputs, named, np.random.default_rng([*seed, 1]))
     backward = _withholding(system, mistake.wrong, keep)
-    expected = mistake.first if named == ALL else _first(system, backward, params, inputs)
+    expected = _first(system, backward, params, inputs)
+    assert named != ALL or mistake.first in expected, f"{mistake.first} is listed as wrong first, not {expected}"
     report = check(system.forward, backward, params, inputs, system.make if probe else None)
     return Verdict(mistake, named, report, expected)
 
@@ -91,23 +92,38 @@ def _tensors(arrays: Arrays) -> dict[str, torch.Tensor]:
     }
 
 
-def _first(system: System, backward: Callable[[Any, Any], Any], params: Arrays, inputs: Arrays) -> str:
-    """Return the first tensor that is off of those that `backward` hands in, forward values first."""
-    from handgrad.checking.checker import computed
-    from handgrad.checking.record import Record
+def _first(system: System, backward: Callable[[Any, Any], Any], params: Arrays, inputs: Arrays) -> set[str]:
+    """Return the tensors, of those handed in, that are wrong though nothing between them and the loss is.
 
-    record = Record.run(system.forward, params, inputs)
-    loss, grads, given = backward(*({name: array.copy() for name, array in part.items()} for part in (params, inputs)))
-    for name in record.intermediates:
-        if name in given and _off(given[name], record.named[name].detach().numpy()):
-            return name
-    if _off(np.asarray(loss), record.loss.detach().numpy()):
-        return "loss"
-    for name in computed(record):
+    A forward value that is wrong first is one alone; gradients that go wrong side by side are all first.
+    """
+    p, x = _tensors(params), _tensors(inputs)
+    loss, named = system.forward(p, x)
+    named = {**p, **x, **named}
+    hand_loss, grads, given = backward(
+        *({name: array.copy() for name, array in part.items()} for part in (params, inputs))
+    )
+    for name, tensor in named.items():
+        if name in given and _off(given[name], tensor.detach().numpy()):
+            return {name}
+    if _off(np.asarray(hand_loss), loss.detach().numpy()):
+        return {"loss"}
+    leaves = {name: tensor for name, tensor in named.items() if tensor.requires_grad}
+    true = torch.autograd.grad(loss, list(leaves.values()), retain_graph=True, allow_unused=True)
+    wrong = set()
+    for (name, tensor), grad in zip(leaves.items(), true, strict=True):
         hand = grads.get(name, given.get(f"d{name}"))
-        if hand is not None and _off(hand, record.grad(record.named[name]).numpy()):
-            return f"d{name}"
-    return ""
+        if hand is not None and _off(hand, np.zeros(tensor.shape) if grad is None else grad.numpy()):
+            wrong.add(name)
+    return {f"d{name}" for name in wrong if not any(_leads(leaves[name], leaves[w]) for w in wrong if w != name)}
+
+
+def _leads(tensor: torch.Tensor, later: torch.Tensor) -> bool:
+    """Return whether `later` was computed from `tensor`."""
+    if later.grad_fn is None:
+        return False
+    found = torch.autograd.grad(later, tensor, torch.ones_like(later), retain_graph=True, allow_unused=True)
+    return found[0] is not None
 
 
 def _off(given: Array, true: Array) -> bool:
