@@ -109,7 +109,7 @@ TANH = Activation(
      "1 - z^2": ("ACT-PREACT", HIDDEN, lambda up, z, a: up * (1 - z**2)),
      "1 - a": ("ACT-WRONG-FORMULA", HIDDEN, lambda up, z, a: up * (1 - a)),
      "a itself": ("ACT-WRONG-FORMULA", OUTPUT, lambda up, z, a: up * a),
-     "sigmoid's slope, a (1 - a)": ("ACT-WRONG-FORMULA", HIDDEN, lambda up, z, a: up * a * (1 - a)),
+     "sigmoid's slope": ("ACT-WRONG-FORMULA", HIDDEN, lambda up, z, a: up * s(z) * (1 - s(z))),
      "1 - |a|": ("", HIDDEN, lambda up, z, a: up * (1 - np.abs(a))),
      "1 - a^4": ("", OUTPUT, lambda up, z, a: up * (1 - a**4)),
      "upstream left out": ("UPSTREAM-IGNORED", OUTPUT, lambda up, z, a: 1 - a**2)},
