@@ -70,15 +70,21 @@ class ComplexStep:
         if not self.experiment.network.published:
             outputs: Array = self.side.network(inputs)
             return outputs
-        # The published rule is no derivative of the forward. It is the derivative of a + s(a + z - z) - s
-        # by the one z that is not held fixed.
         linear, last = list(self.side.network.named_children())
         assert isinstance(linear[1], Linear)
         assert isinstance(last[1], DoubleSigmoid)
-        z = linear[1](inputs)
-        a = sigmoid(z.real)
-        s = sigmoid(a + (z - z.real))
-        return np.asarray(a + (s - s.real))
+        return published_sigmoid(linear[1](inputs))
+
+
+def published_sigmoid(z: Array) -> Array:
+    """Return sigmoid(z), in complex numbers, with the published rule for its derivative.
+
+    That rule is no derivative of the forward. It is the derivative of a + s(a + z - z) - s by the one z that is
+    not held fixed.
+    """
+    a = sigmoid(z.real)
+    s = sigmoid(a + (z - z.real))
+    return np.asarray(a + (s - s.real))
 
 
 class WideAutograd:

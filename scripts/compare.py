@@ -17,6 +17,9 @@ def parser() -> cli.Parser:
     parser.add_argument("--list", action="store_true", help="list the experiments")
     parser.add_argument("--all", action="store_true", help="run every experiment, a line each (minutes)")
     cli.add_training_options(parser)
+    parser.add_argument(
+        "--trace", action="store_true", help="the first step alone: every tensor by name, and each module by itself"
+    )
     parser.add_argument("--device", default="cpu", help="autograd's device: cpu (default), auto, cuda, cuda:N or mps")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
     parser.add_argument(
@@ -37,9 +40,11 @@ def command(arguments: list[str]) -> int:
         raise UsageError("give the name of one experiment, or --list, or --all (see --help)")
     if options.list:
         return list_experiments(options)
+    if options.trace and options.out:
+        raise UsageError("--trace takes one step and leaves no run; leave out --out, or --trace")
     if options.all:
         return compare_all(options)
-    return compare_one(options)
+    return trace_one(options) if options.trace else compare_one(options)
 
 
 def list_experiments(options: argparse.Namespace) -> int:
@@ -80,13 +85,33 @@ def compare_one(options: argparse.Namespace) -> int:
     return 0 if comparison.ok else 1
 
 
+def trace_one(options: argparse.Namespace) -> int:
+    """Trace one step of one experiment and print what was found."""
+    from handgrad import experiments
+    from handgrad.isolate import isolate
+    from handgrad.report import trace as report
+    from handgrad.trace import Trace
+
+    experiment = cli.configured(experiments.get(options.name), options)
+    trace = Trace(experiment, options.device)
+    isolated = isolate(trace)
+    good = report.in_parity(trace, isolated)
+    if options.json:
+        found = report.results(trace, isolated)
+        word = "in parity" if good else "out of parity"
+        print(cli.document("compare", experiment.name, experiment.config(), found, word))
+    else:
+        print("\n".join(report.full(trace, isolated)))
+    return 0 if good else 1
+
+
 def compare_all(options: argparse.Namespace) -> int:
     """Compare every experiment, a line of verdict each."""
     from handgrad import experiments
     from handgrad.comparison import compare
     from handgrad.report import document, text
 
-    for name in ("published", "inputs", "sizes", "out"):
+    for name in ("published", "inputs", "sizes", "out", "trace"):
         if getattr(options, name):
             raise UsageError(f"--all runs the experiments as they stand; --{name} goes with one experiment's name")
     rows, good = [], True

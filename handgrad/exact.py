@@ -1,0 +1,155 @@
+"""What the tensors of a recorded step should have been, and how large one rounding of each is.
+
+The truth comes from neither backward under test. For float32 it is autograd in float64. For float64 it is the
+complex step of the forward (see truth.py) at the very place that a name stands for: the network runs in the widest
+complex type, the one entry is moved by ih as it goes by, and the imaginary part of the loss, divided by h, is its
+gradient.
+
+One rounding is measured on autograd in float64: every operation's result, forward and back, is changed by a relative
+DELTA, up or down at random. By how much a tensor then moves, times eps / DELTA, is what rounding does to it, with
+cancellation, saturation and ill conditioning in it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+from handgrad.experiment import State
+from handgrad.recording import by_hand
+from handgrad.truth import STEP, published_sigmoid
+from manual.module import Module, Parameter
+from manual.networks.perceptron import DoubleSigmoid
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Index = tuple[int, ...]
+
+# Small enough that no mask or maximum flips by it, large enough that the runs' own rounding is lost beside it.
+DELTA, DRAWS = 2.0**-38, 6
+
+
+class Truth(Protocol):
+    """Whatever knows the right entries of a named tensor."""
+
+    def entries(self, name: str, indices: Sequence[Index]) -> Array:
+        """Return these entries of the tensor called `name`; NaN where they are not known."""
+
+
+class WideTruth:
+    """The same step, taken with more digits by autograd."""
+
+    def __init__(self, tensors: State) -> None:
+        self.tensors = tensors
+
+    def entries(self, name: str, indices: Sequence[Index]) -> Array:
+        """Return these entries of the tensor called `name`."""
+        return np.array([self.tensors[name][index] for index in indices])
+
+
+class ComplexTruth:
+    """Im f(w + ih) / h at any place of a hand-written forward.
+
+    `roots` are its modules, in complex numbers, `parameters` theirs by name, and `forward` runs them and returns the
+    loss. `lr` is the rate of plain descent, by which the updated parameters follow.
+    """
+
+    def __init__(
+        self,
+        roots: Mapping[str, Module],
+        parameters: Mapping[str, Parameter],
+        forward: Callable[[], Any],
+        lr: float = 0.0,
+    ) -> None:
+        self.roots, self.parameters, self.forward, self.lr = roots, parameters, forward, lr
+        for root in roots.values():
+            for _, module in root.named_modules():
+                if isinstance(module, DoubleSigmoid):  # the published rule is no derivative of its forward
+                    vars(module)["forward"] = lambda z: (published_sigmoid(z), None)
+        with by_hand(roots) as recording:
+            loss = np.asarray(forward())
+        self.values = {**recording.values, "loss": loss}
+
+    def entries(self, name: str, indices: Sequence[Index]) -> Array:
+        """Return these entries: of a value, of a gradient, or of a parameter after the step."""
+        if name.startswith("d_L_d_"):
+            return np.array([self._gradient(name.removeprefix("d_L_d_"), index) for index in indices], np.longdouble)
+        if name in self.values:
+            value = self.values[name]
+            return np.array([value[index].real for index in indices], np.longdouble)
+        before = self.parameters[name].data.real
+        return np.array([before[i] - np.longdouble(self.lr) * self._gradient(name, i) for i in indices], np.longdouble)
+
+    def _gradient(self, place: str, index: Index) -> Any:
+        if place in self.parameters:
+            parameter = self.parameters[place]
+            kept = parameter.data
+            parameter.data = _moved(kept, index)
+            loss = self.forward()
+            parameter.data = kept
+        else:
+            with by_hand(self.roots, lambda name, value: _moved(value, index) if name == place else value):
+                loss = self.forward()
+        return np.asarray(loss).imag[()] / np.longdouble(STEP)
+
+
+def _moved(array: Any, index: Index) -> Array:
+    moved = np.array(array)
+    moved[index] += 1j * STEP
+    return moved
+
+
+class _Noise(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Changes what every operation returns, and what the sums and differences are given, by +-DELTA of itself.
+
+    Integers made of integers stay: arithmetic on them is exact, and their ties and zeros are real ones.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.random = torch.Generator().manual_seed(seed)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if any(argument.alias_info is not None for argument in func._schema.arguments):
+            return func(*args, **kwargs)  # a view, or in place: what it shares has to stay shared
+        exact = all(bool((leaf == leaf.round()).all()) for leaf in tree_leaves((args, kwargs)) if _real(leaf))
+        # An element-wise operation errs in its result alone; inside of a sum of products every term is rounded.
+        if torch.Tag.pointwise not in func.tags:
+            args = tree_map(lambda leaf: self._noisy(leaf, True), args)
+        return tree_map(lambda leaf: self._noisy(leaf, exact), func(*args, **kwargs))
+
+    def _noisy(self, leaf: Any, integers_stay: bool) -> Any:
+        if not _real(leaf) or leaf.numel() == 0:
+            return leaf
+        with torch.no_grad():
+            sign = torch.randint(0, 2, leaf.shape, generator=self.random).to(leaf.dtype) * 2 - 1
+            noisy = leaf * (1 + DELTA * sign)
+            return torch.where(leaf == leaf.round(), leaf, noisy) if integers_stay else noisy
+
+
+def _real(leaf: Any) -> bool:
+    return isinstance(leaf, torch.Tensor) and leaf.is_floating_point()
+
+
+def units(run: Callable[[Any], State], dtype: str) -> State:
+    """Return one rounding in `dtype` of every entry of the tensors that `run`, autograd in float64, returns.
+
+    `run` is given the mode in which to compute, or None.
+    """
+    eps, tiny = float(np.finfo(dtype).eps), float(np.finfo(dtype).tiny)
+    true = run(None)
+    found = {name: np.zeros(value.shape) for name, value in true.items()}
+    for draw in range(DRAWS):
+        moved = run(_Noise(draw))
+        for name, value in true.items():
+            with np.errstate(invalid="ignore", over="ignore"):
+                change = np.abs(moved[name] - value) * (eps / DELTA)
+            found[name] = np.maximum(found[name], np.where(np.isfinite(change), change, 0.0))
+    for name, value in true.items():
+        finite = np.abs(value[np.isfinite(value)])
+        # By chance all draws may cancel in one entry; a rounding of the entry itself is always there.
+        found[name] += eps * (np.abs(np.nan_to_num(value)) + 2.0**-10 * finite.max(initial=0.0)) + tiny
+    return found
