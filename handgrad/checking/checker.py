@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from handgrad.checking import conventions, user
+from handgrad.checking.consistency import consistent
 from handgrad.checking.diagnosis import Diagnosis
+from handgrad.checking.forward import causes as forward_causes
 from handgrad.checking.record import Array, Arrays, Forward, Record, Tensor
 from handgrad.checking.report import Cause, Report, Row
 from handgrad.checking.rounding import units
@@ -77,11 +79,28 @@ def _check_once(forward: Forward, backward: user.Backward, p: Arrays, x: Arrays)
         lambda: user.call(backward, _cast(p, np.longdouble), _cast(x, np.longdouble), record)
     )
     _forward(report, record, answer, value_units, in_more_digits)
+    if not report.ok:
+        _own_loss(report, answer, wide_p, wide_x, backward)
     if report.ok:
         _backward(report, record, answer, grad_units, in_more_digits)
     if report.ok:
         _twice(report, record, answer, user.call(backward, wide_p, wide_x, record))
     return report, report.causes
+
+
+def _own_loss(report: Report, answer: user.Answer, p: Arrays, x: Arrays, backward: user.Backward) -> None:
+    """Say whether the backward is at least that of the user's own loss."""
+
+    def loss(params: Arrays, inputs: Arrays) -> complex:
+        return complex(np.asarray(backward(params, {k: a.copy() for k, a in inputs.items()})[0]).reshape(()))
+
+    follows = consistent(loss, answer, p, x)
+    if follows is not None:
+        report.facts.append(
+            "the gradients are right for this loss: only the forward is to be mended"
+            if follows
+            else "the gradients are not those of this loss either: the backward is to be checked once it is right"
+        )
 
 
 def _excuse(given: Array, true: Array, unit: Array, in_more_digits: conventions.WideRun, name: str, part: str) -> str:
@@ -129,6 +148,7 @@ def _forward(
                 report.table[-1] = replace(row, verdict="fine")
             elif row.verdict and report.ok:
                 report.first_wrong, report.stage = name, "forward"
+                report.causes = forward_causes(record, name, given, unit)
 
 
 def _backward(

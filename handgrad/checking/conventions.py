@@ -6,19 +6,9 @@ from contextlib import suppress
 import numpy as np
 
 from handgrad.checking.record import Array, Record
-from handgrad.checking.user import Answer
+from handgrad.checking.user import REFUSALS, Answer
 
 SAME = 1e-9  # relative to the tensor's largest entry: far above rounding, far below another convention
-# What code raises that cannot take longdouble (torch, scipy, struct); it is judged as it stands.
-NOT_IN_LONGDOUBLE = (
-    TypeError,
-    ValueError,
-    RuntimeError,
-    ArithmeticError,
-    LookupError,
-    AttributeError,
-    NotImplementedError,
-)
 EPS_RATIO = float(np.finfo(np.float32).eps / np.finfo(np.float64).eps)
 
 
@@ -109,7 +99,7 @@ class WideRun:
             return False
         if not self._tried:
             self._tried = True
-            with suppress(*NOT_IN_LONGDOUBLE):
+            with suppress(*REFUSALS):
                 self._found = self._call()
         if self._found is None:
             return False

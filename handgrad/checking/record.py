@@ -33,7 +33,7 @@ class Node:
 
     `site` says where in the code under test it was called, through all of that code's frames: a line in a loop
     is one site. `line` and `file` are those of the innermost frame. `stale` is set where a later in-place
-    operation has overwritten an operand, so that the node cannot be run again.
+    operation has overwritten an operand or the result; `lost` are the identities of those operands.
     """
 
     index: int
@@ -48,6 +48,7 @@ class Node:
     line: int
     in_place: bool = False
     stale: bool = False
+    lost: set[int] = field(default_factory=set)
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -68,17 +69,33 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if written:
             self._overwritten(args[0] if args else kwargs.get("out"))
         site, file, line = _caller()
+        lost = {id(args[0])} if written and args and isinstance(args[0], Tensor) else set()
         op = func._schema.name.removeprefix("aten::")
         self.nodes.append(
-            Node(len(self.nodes), op, func, tuple(args), kwargs, inputs, outputs, site, file, line, written, written)
+            Node(
+                len(self.nodes),
+                op,
+                func,
+                tuple(args),
+                kwargs,
+                inputs,
+                outputs,
+                site,
+                file,
+                line,
+                written,
+                written,
+                lost,
+            )
         )
         return result
 
     def _overwritten(self, tensor: Any) -> None:
         if isinstance(tensor, Tensor):
             for node in self.nodes:
-                if any(_storage(t) == _storage(tensor) for t in (*node.inputs, *node.outputs)):
-                    node.stale = True
+                shared = [t for t in (*node.inputs, *node.outputs) if _storage(t) == _storage(tensor)]
+                node.stale = node.stale or bool(shared)
+                node.lost.update(id(t) for t in shared if any(t is operand for operand in node.inputs))
 
 
 def _storage(tensor: Tensor) -> int:
@@ -130,7 +147,7 @@ class Record:
         loss, named = _parts(result)
         _check_loss(loss)
         _check_names(named, p, x)
-        record = Record(getattr(recorder, "nodes", []), {**p, **x, **named}, list(p), list(x), [], loss)
+        record = Record([*getattr(recorder, "nodes", [])], {**p, **x, **named}, list(p), list(x), [], loss)
         record.intermediates = record._in_order(named)
         record._refuse_overwritten()
         with recorder:
@@ -193,19 +210,24 @@ class Record:
     def again(self, changes: Mapping[int, Tensor]) -> dict[int, Tensor] | None:
         """Run the operations again with other values for some tensors; return all values that change.
 
-        None where an operation on the way was in place, or random.
+        None where an operation on the way is random, or needs a value that was overwritten.
         """
         values = dict(changes)
         for node in self.nodes:
             if not any(id(t) in values for t in node.inputs):
                 continue
-            if node.stale or torch.Tag.nondeterministic_seeded in node.func.tags:
+            unknown = any(id(t) in node.lost and id(t) not in values for t in node.inputs)
+            if unknown or torch.Tag.nondeterministic_seeded in node.func.tags:
                 return None
             args, kwargs = tree_map(lambda leaf: values.get(id(leaf), leaf), (node.args, node.kwargs))
+            if node.in_place:
+                if not (isinstance(args[0], Tensor) and id(node.args[0]) in values and node.args[0]._base is None):
+                    return None
+                args = (args[0].clone(), *args[1:])
             with torch.no_grad():
                 results = [leaf for leaf in tree_leaves(node.func(*args, **kwargs)) if isinstance(leaf, Tensor)]
             for tensor, result in zip(node.outputs, results, strict=True):
-                if id(tensor) not in changes:
+                if id(tensor) not in changes or node.in_place:
                     values[id(tensor)] = result
         return values
 

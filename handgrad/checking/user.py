@@ -12,6 +12,18 @@ from handgrad.errors import UsageError
 
 Backward = Callable[[Any, Any], Any]
 
+# What code raises that was not written for the numbers it is asked with (longdouble, complex): no error of its own.
+REFUSALS = (
+    TypeError,
+    ValueError,
+    RuntimeError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+    UsageError,
+)
+
 
 @dataclass(eq=False)
 class Answer:
