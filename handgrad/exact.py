@@ -11,6 +11,7 @@ cancellation, saturation and ill conditioning in it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -113,21 +114,35 @@ class _Noise(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if any(argument.alias_info is not None for argument in func._schema.arguments):
-            return func(*args, **kwargs)  # a view, or in place: what it shares has to stay shared
+        if _moves_only(func):
+            return func(*args, **kwargs)
         exact = all(bool((leaf == leaf.round()).all()) for leaf in tree_leaves((args, kwargs)) if _real(leaf))
         # An element-wise operation errs in its result alone; inside of a sum of products every term is rounded.
         if torch.Tag.pointwise not in func.tags:
             args = tree_map(lambda leaf: self._noisy(leaf, True), args)
-        return tree_map(lambda leaf: self._noisy(leaf, exact), func(*args, **kwargs))
+        result = func(*args, **kwargs)
+        if isinstance(result, torch.Tensor):
+            return self._noisy(result, exact)
+        return tree_map(lambda leaf: self._noisy(leaf, exact), result)
 
     def _noisy(self, leaf: Any, integers_stay: bool) -> Any:
         if not _real(leaf) or leaf.numel() == 0:
             return leaf
         with torch.no_grad():
-            sign = torch.randint(0, 2, leaf.shape, generator=self.random).to(leaf.dtype) * 2 - 1
-            noisy = leaf * (1 + DELTA * sign)
-            return torch.where(leaf == leaf.round(), leaf, noisy) if integers_stay else noisy
+            factor = (
+                torch.empty(leaf.shape, dtype=leaf.dtype)
+                .bernoulli_(generator=self.random)
+                .mul_(2 * DELTA)
+                .add_(1 - DELTA)
+            )
+            return torch.where(leaf == leaf.round(), leaf, leaf * factor) if integers_stay else factor.mul_(leaf)
+
+
+@cache
+def _moves_only(func: Any) -> bool:
+    """Return whether an operation makes a copy or a view, or writes into what it is given, which has to stay shared."""
+    schema = func._schema
+    return schema.name == "aten::clone" or any(argument.alias_info is not None for argument in schema.arguments)
 
 
 def _real(leaf: Any) -> bool:

@@ -4,10 +4,10 @@ So a right module behind a wrong one is cleared, and two wrong ones are both fou
 run with autograd's in their places: what is judged is how it puts them together.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from handgrad.exact import Truth, WideTruth, units
 from handgrad.experiment import State
-from handgrad.recording import MISFITS, Call, array, mapped, mapped_inputs, modules
+from handgrad.recording import MISFITS, Call, array, mapped, mapped_inputs, modules, replaced
+from handgrad.sides import ManualSide
 from handgrad.torch_side import TorchSide
 from handgrad.trace import Mode, Row, Trace, complex_truth, judged, roots
 from manual.module import Module
@@ -45,34 +46,43 @@ class Isolated:
 
 def isolate(trace: Trace) -> list[Isolated]:
     """Judge every call of every module that both sides have, in order of computation."""
-    both = modules(roots(trace.hand_side()))
-    calls = enumerate(trace.autograd.calls)
-    return [_Alone(trace, call, number).judged() for number, call in calls if call.path in both]
+    sides = _Sides(trace.hand_side(), trace.torch_side(), trace.wide_side(), trace.hand_side(np.clongdouble))
+    both = modules(roots(sides.hand))
+    seeds = ([trace.experiment.seed, 3, number] for number in range(len(trace.autograd.calls)))
+    calls = zip(trace.autograd.calls, seeds, strict=True)
+    return [_Alone(sides, call, seed, trace.experiment.dtype).judged() for call, seed in calls if call.path in both]
+
+
+class _Sides(NamedTuple):
+    """Everything that computes, as it stands before the step."""
+
+    hand: ManualSide
+    autograd: TorchSide
+    wide: TorchSide
+    complex: ManualSide
 
 
 class _Alone:
-    """One call of one module, on both sides as they stand before the step."""
+    """One call of one module, on both sides."""
 
-    def __init__(self, trace: Trace, call: Call, number: int) -> None:
-        self.trace, self.call, self.path = trace, call, call.path
-        self.dtype = trace.experiment.dtype
-        self.seed = [trace.experiment.seed, 3, number]
+    def __init__(self, sides: _Sides, call: Call, seed: list[int], dtype: str) -> None:
+        self.sides, self.call, self.path, self.seed, self.dtype = sides, call, call.path, seed, dtype
 
     def judged(self) -> Isolated:
         """Run the module on both sides and judge its output and every gradient."""
-        module: Module = modules(roots(self.trace.hand_side()))[self.path]
+        module: Module = modules(roots(self.sides.hand))[self.path]
         kind = type(module).__name__
-        references = self._with_autograd(self.trace.torch_side())
+        references = self._with_autograd(self.sides.autograd)
         try:
             values = self._by_hand(module)
         except MISFITS as error:
             return Isolated(self.call.name, kind, [], f"raised {type(error).__name__}: {error}")
         truth: Truth | None = None
         if self.dtype == "float32":
-            truth = WideTruth(self._with_autograd(self.trace.wide_side()))
+            truth = WideTruth(self._with_autograd(self.sides.wide))
         elif not dict(module.named_children()):
             truth = self._complex_truth()
-        unit = units(lambda mode: self._with_autograd(self.trace.wide_side(), mode), self.dtype)
+        unit = units(lambda mode: self._with_autograd(self.sides.wide, mode), self.dtype)
         rows = [judged(n, values[n], references[n], truth, unit[n]) for n in values if n in references]
         return Isolated(self.call.name, kind, rows)
 
@@ -87,7 +97,8 @@ class _Alone:
         return self._named(run.output, *run.gradients(self._upstream(run.output)))
 
     def _by_hand(self, module: Module) -> State:
-        side = self.trace.torch_side()
+        side = self.sides.autograd
+        module.zero_grad()
         inputs = mapped(self.call.inputs, "", lambda name, value: _typed(value, self.dtype))
         with _children_by_autograd(module, modules(roots(side))[self.path], side), np.errstate(all="ignore"):
             output, saved = module.forward(*inputs, **self.call.options)
@@ -98,8 +109,7 @@ class _Alone:
         return self._named(output, grads if isinstance(grads, tuple) else (grads,), by_parameter)
 
     def _complex_truth(self) -> Truth | None:
-        wide = self.trace.hand_side(np.clongdouble)
-        module: Module = modules(roots(wide))[self.path]
+        module: Module = modules(roots(self.sides.complex))[self.path]
         inputs = mapped(self.call.inputs, "", lambda name, value: _typed(value, np.clongdouble))
 
         def forward() -> Any:
@@ -157,19 +167,11 @@ class _Run:
         return inputs, {name: by_tensor[id(parameter)] for name, parameter in self.parameters.items()}
 
 
-@contextmanager
-def _children_by_autograd(module: Module, twin: nn.Module, side: TorchSide) -> Iterator[None]:
+def _children_by_autograd(module: Module, twin: nn.Module, side: TorchSide) -> AbstractContextManager[None]:
     """Let autograd compute what the modules inside `module` compute, forward and back, while the context lasts."""
     twins = dict(twin.named_modules())
-    inside = [(child, twins[name]) for name, child in module.named_modules() if name and name in twins]
-    try:
-        for child, other in inside:
-            vars(child).update(_halves(child, other, side))
-        yield
-    finally:
-        for child, _ in inside:
-            for half in ("forward", "backward"):
-                vars(child).pop(half, None)
+    inside = ((child, name) for name, child in module.named_modules() if name and name in twins)
+    return replaced((child, _halves(child, twins[name], side)) for child, name in inside)
 
 
 def _halves(child: Module, twin: nn.Module, side: TorchSide) -> dict[str, Any]:

@@ -10,10 +10,10 @@ comes out is compared.
 
 The gradient of an input is the part that comes through this one call, as a full backward hook of torch's gives it
 and as `backward` returns it. Such a hook does not tell which of a module's calls it belongs to. So each call is
-given an alias of every tensor, of its own, and the hook is on that.
+given a copy of every tensor, and the hook is on that.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,24 +100,28 @@ def by_hand(roots: Mapping[str, Module], change: Change = lambda name, value: va
     gradients, whether its caller wants them or not.
     """
     recording = Recording()
-    found = modules(roots)
-    before = [
-        (module, {k: vars(module)[k] for k in ("forward", "backward") if k in vars(module)})
-        for module in found.values()
-    ]
-    try:
-        for path, module in found.items():
-            _wrap(module, path, recording, change)
+    with replaced((module, _halves(module, path, recording, change)) for path, module in modules(roots).items()):
         yield recording
-    finally:
-        for module, own in before:
-            for half in ("forward", "backward"):
-                vars(module).pop(half, None)
+
+
+@contextmanager
+def replaced(halves: Iterable[tuple[Module, Mapping[str, Any]]]) -> Iterator[None]:
+    """Give modules a forward and a backward of their own, and put back what each had before."""
+    pairs = list(halves)
+    before = [{half: vars(module)[half] for half in own if half in vars(module)} for module, own in pairs]
+    try:
+        for module, own in pairs:
             vars(module).update(own)
+        yield
+    finally:
+        for (module, own), kept in zip(pairs, before, strict=True):
+            for half in own:
+                del vars(module)[half]
+            vars(module).update(kept)
 
 
-def _wrap(module: Module, path: str, recording: Recording, change: Change) -> None:
-    """Put a forward and a backward that keep what goes by in front of the module's own."""
+def _halves(module: Module, path: str, recording: Recording, change: Change) -> dict[str, Any]:
+    """Return a forward and a backward that keep what goes by and do what the module's own do."""
     forward, backward = module.forward, module.backward
     calls: list[Call] = []  # of this module
 
@@ -154,7 +158,7 @@ def _wrap(module: Module, path: str, recording: Recording, change: Change) -> No
         mapped_inputs(grads if isinstance(grads, tuple) else (grads,), f"{call.name}.input", grad)
         return grads
 
-    vars(module).update(forward=traced_forward, backward=traced_backward)
+    return {"forward": traced_forward, "backward": traced_backward}
 
 
 @dataclass(eq=False)
@@ -193,13 +197,13 @@ def with_autograd(roots: Mapping[str, nn.Module]) -> Iterator[Recording]:
 def _hook(module: nn.Module, path: str, recording: Recording) -> list[Any]:
     open_calls: list[Call] = []  # of this module: it may be inside itself
 
-    def alias(name: str, tensor: Any) -> Any:
+    def copy(name: str, tensor: Any) -> Any:
         if not isinstance(tensor, Tensor):
             return tensor
         recording.values[name] = array(name, tensor)
         if not tensor.requires_grad:
             return tensor
-        own = tensor.view_as(tensor)
+        own = tensor.clone()
 
         def keep(grad: Tensor) -> None:
             recording.grads[name] = array(name, grad)
@@ -211,10 +215,10 @@ def _hook(module: nn.Module, path: str, recording: Recording) -> list[Any]:
         call = recording.enter(path)
         open_calls.append(call)
         call.inputs, call.options = mapped(inputs, "", array), mapped(options, "", array)
-        return mapped_inputs(inputs, f"{call.name}.input", alias), options
+        return mapped_inputs(inputs, f"{call.name}.input", copy), options
 
     def after(module: nn.Module, inputs: Any, output: Any) -> Any:
-        return mapped(output, f"{open_calls.pop().name}.output", alias)
+        return mapped(output, f"{open_calls.pop().name}.output", copy)
 
     return [module.register_forward_pre_hook(before, with_kwargs=True), module.register_forward_hook(after)]
 

@@ -123,7 +123,8 @@ class Trace:
             except MISFITS as error:
                 recording.stopped = recording.stopped or f"the step raised {type(error).__name__}: {error}"
         named = dict(side.network.named_parameters())
-        grads = {n: np.zeros_like(p.data) if p.grad is None else np.asarray(p.grad) for n, p in named.items()}
+        reached = {n: p for n, p in named.items() if p.grad is not None or not recording.stopped}
+        grads = {n: np.zeros_like(p.data) if p.grad is None else np.asarray(p.grad) for n, p in reached.items()}
         after = {name: np.asarray(parameter.data) for name, parameter in named.items()}
         return recording, self._in_order(recording, loss, grads, after)
 

@@ -17,9 +17,16 @@ from parity_tests.tracing.planting import LAYERED, left, one_nan, output, plant,
 
 SYSTEMS = [(name, published) for name in experiments.names() for published in (False, True)]
 SYSTEMS = [(name, p) for name, p in SYSTEMS if not p or experiments.get(name).published]
+# All of them in float64; in float32 one for each network, the others with the slow tests.
+ONE_EACH = [("neuron_network", False), ("people", False), ("or_worked", True), ("layered", False), ("adults", False)]
+CASES = [
+    pytest.param(*system, dtype, marks=[pytest.mark.slow] * (dtype == "float32" and system not in ONE_EACH))
+    for system in SYSTEMS
+    for dtype in ("float64", "float32")
+]
 
 
-@pytest.mark.parametrize(("name", "published"), SYSTEMS)
+@pytest.mark.parametrize(("name", "published", "dtype"), CASES)
 def test_every_experiment_has_the_same_names_on_both_sides_and_is_in_parity(name, published, dtype, device):
     experiment = replace(experiments.get(name), dtype=dtype)
     trace = Trace(experiment.as_published() if published else experiment, device)
@@ -153,8 +160,7 @@ def test_where_the_hand_written_side_raises_is_said(monkeypatch):
     assert trace.stopped.startswith("the backward of 4 raised ValueError: gradient of shape (3, 1)")
     assert "d_L_d_4.output" in [row.name for row in trace.rows]
     assert "d_L_d_4.input" in trace.hand_lacks
-    assert {alone.name: alone.ok for alone in isolate(trace)}["4"] is False
-    assert {alone.name: alone.ok for alone in isolate(trace)}["5"] is True
+    assert [alone.name for alone in isolate(trace) if not alone.ok] == ["4"]
 
 
 def test_a_forward_that_raises_has_nothing_behind_it(monkeypatch):
@@ -206,7 +212,7 @@ def test_the_truth_is_no_backward_that_is_under_test(monkeypatch):
 def test_a_saturated_network_is_no_false_alarm(dtype):
     """In raw pounds and inches the sums are near 300 and the slopes far below eps."""
     experiment = replace(experiments.get("people").with_inputs("raw"), dtype=dtype, batch_size=None)
-    for seed in range(8):
+    for seed in range(4):
         trace = Trace(replace(experiment, seed=seed))
         assert trace.ok, trace.first_wrong
 
