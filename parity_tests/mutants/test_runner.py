@@ -8,7 +8,7 @@ import pytest
 from parity_tests.mutants.__main__ import main
 from parity_tests.mutants.mutator import mutants
 from parity_tests.mutants.report import Report
-from parity_tests.mutants.runner import FORKS, Project, Run
+from parity_tests.mutants.runner import FORKS, Project, Run, ToolError, Worker
 
 SOURCE = """
 def area(x, y):
@@ -45,6 +45,9 @@ LISTED = {
     (FILE, "unseen"): {("return x + 2", after): "nobody calls it" for after in UNSEEN},
     (FILE, "longest"): {("best = 0", "best = 1"): "nothing is shorter"},
 }
+FORKED_OR_NOT = pytest.mark.parametrize(
+    "forks", [False, pytest.param(True, marks=pytest.mark.skipif(not FORKS, reason="no fork"))]
+)
 
 
 @pytest.fixture(scope="module")
@@ -117,13 +120,22 @@ def test_an_entry_that_does_not_hold_is_an_error(outcomes, function, entry, says
     assert line in report.text()
 
 
-@pytest.mark.parametrize("forks", [False, pytest.param(True, marks=pytest.mark.skipif(not FORKS, reason="no fork"))])
+@FORKED_OR_NOT
 def test_a_mutant_that_never_ends_is_killed(project, monkeypatch, forks):
     monkeypatch.setattr("parity_tests.mutants.runner.SLACK", 0.3)
     found = {mutant.after: mutant for mutant in mutants(FILE, SOURCE)}
     endless = replace(found["while True:"], source=SOURCE.replace("while x:", "while True:\n        continue"))
     outcomes = Run(project, 1, forks).outcomes([endless, found["return x / y"]])
     assert [outcome.by for outcome in outcomes] == ["time", "tests/nn/test_shapes.py::test_area"]
+
+
+@FORKED_OR_NOT
+def test_a_fault_of_the_tool_is_told_and_kills_nothing(project, capfd, forks):
+    worker = Worker(project, forks)
+    with pytest.raises(ToolError, match="see above"):
+        worker.ask(kind="run", limit=60.0)
+    worker.close()
+    assert "KeyError: 'module'" in capfd.readouterr().err
 
 
 def test_the_command(project, capsys):

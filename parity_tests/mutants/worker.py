@@ -94,9 +94,9 @@ class Jobs:
                 with os.fdopen(write, "wb") as pipe:
                     pipe.write(answer)
                 status = 0
-            except BaseException:
-                traceback.print_exc()
-            finally:
+            finally:  # the fork ends here, whatever happened: what stands above on the stack is the parent's to do
+                if status:
+                    traceback.print_exc()
                 os._exit(status)
         os.close(write)
         with os.fdopen(read, "rb") as pipe:
@@ -147,6 +147,9 @@ class Jobs:
         if report.failed:
             self.failed.append(f"{report.nodeid} (import)")
 
+    def pytest_internalerror(self, excrepr: Any) -> None:
+        print(excrepr, file=sys.stderr)  # stdout leads nowhere
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
             self.failed.append(report.nodeid)
@@ -177,9 +180,9 @@ def load(modules: list[str]) -> Answer:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in modules:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(ImportError):  # some are made by another, and come with that one
                 importlib.import_module(name)
-        with contextlib.suppress(Exception):  # hypothesis reads every module's source, once a process
+        with contextlib.suppress(ImportError):  # hypothesis reads every module's source, once a process
             from hypothesis.internal.conjecture.providers import _get_local_constants
 
             _get_local_constants()
