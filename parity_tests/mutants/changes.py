@@ -38,6 +38,8 @@ METHODS = frozenset([
     "cumsum", "cumprod", "ravel", "conj", "argmax", "argmin", "repeat", "clip", "std", "var", "prod", "item", "round",
     "flatten", "view", "tolist",
 ])  # fmt: skip
+WITHOUT_SIGN = frozenset({"any", "all", "argmax", "argmin", "tolist", "errstate", "dtype", "default_rng", "shape"})
+WHOLE = (ast.Return, ast.Assign, ast.IfExp, ast.Tuple, ast.Call)  # what has a value as it is, in no formula
 # Calls that ask for a type or a name: what they would leave is no value of that kind.
 ASKING = frozenset({"isinstance", "issubclass", "getattr", "hasattr", "setattr", "super", "type", "vars"})
 
@@ -136,6 +138,8 @@ def of_call(node: ast.Call, parent: ast.AST) -> Iterator[Change]:
             yield "dropped call", node.func.value
         elif node.args and not isinstance(node.args[0], ast.Starred):
             yield "dropped call", node.args[0]
+    if isinstance(parent, WHOLE) and name not in WITHOUT_SIGN and (name in METHODS or is_numpy(node.func)):
+        yield "sign", negated(node)
     if name not in COMMUTATIVE:
         for args in exchanges(node.args):
             yield "exchanged", like(node, args=args)

@@ -1,5 +1,6 @@
 """What a run found, by file, as text and as JSON."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,11 @@ class Report:
         return found
 
     @property
+    def killers(self) -> dict[str, int]:
+        """How many mutants each file of tests killed; "time" has those that never ended, a signal's name a crash."""
+        return dict(Counter(o.by.partition("::")[0] for o in self.outcomes if o.by is not None).most_common())
+
+    @property
     def share(self) -> float:
         """The equivalent mutants' share of all."""
         return len(self.excused) / max(len(self.outcomes), 1)
@@ -97,6 +103,7 @@ class Report:
             "seconds": round(self.seconds, 1),
             "all": self.counts(),
             "files": {file: self.counts(file) for file in self.sources},
+            "killed_by": self.killers,
             "survivors": [self._entry(outcome) for outcome in self.survivors],
             "equivalent": [{**self._entry(outcome), "reason": self.reason(outcome)} for outcome in self.excused],
             "wrong_entries": self.wrong,

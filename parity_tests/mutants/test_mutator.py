@@ -24,16 +24,20 @@ EXPRESSIONS = {
     "not x": ["x"],
     "x and y and w": ["x or y or w", "y and w", "x and w", "x and y"],
     "x if y else w": ["x", "w"],
-    "max(x, y)": ["min(x, y)", "x", "max(x)"],
-    "np.exp(x)": ["np.expm1(x)", "x"],
+    "max(x, y)": ["min(x, y)", "x", "max(x)", "-max(x, y)"],
+    "np.exp(x)": ["np.expm1(x)", "x", "-np.exp(x)"],
     "x.sum(axis=-1, keepdims=True)": [
         "x", "x.mean(axis=-1, keepdims=True)", "x.sum(keepdims=True)", "x.sum(axis=-1)", "x.sum(axis=1, keepdims=True)",
         "x.sum(axis=0, keepdims=True)", "x.sum(axis=-2, keepdims=True)", "x.sum(axis=-1, keepdims=False)",
+        "-x.sum(axis=-1, keepdims=True)",
     ],
     "x.transpose(0, 2)": [
         "x", "x.transpose(2, 0)", "x.transpose(0)", "x.transpose(1, 2)", "x.transpose(0, 3)", "x.transpose(0, 1)",
+        "-x.transpose(0, 2)",
     ],
-    "x.reshape(-1, w)": ["x", "x.reshape(w, -1)", "x.reshape(-1)", "x.reshape(1, w)", "x.reshape(0, w)"],
+    "x.reshape(-1, w)": [
+        "x", "x.reshape(w, -1)", "x.reshape(-1)", "x.reshape(1, w)", "x.reshape(0, w)", "-x.reshape(-1, w)",
+    ],
     "x[1:, :y]": ["x[:, :y]", "x[1:, :]", "x[2:, :y]", "x[0:, :y]", "x[:y, 1:]"],
     "x[0:y]": ["x[0:]", "x[1:y]"],
     "x[y, w]": ["x[w, y]"],
@@ -42,7 +46,7 @@ EXPRESSIONS = {
     "np.einsum('nk,ok->no', x, y)": [
         "np.einsum('nk,ok->on', x, y)", "np.einsum('nk,ok->n', x, y)", "np.einsum('ok,nk->no', x, y)",
         "np.einsum('nk,ok->no', y, x)", "np.einsum('nk,ok->no', x)", "np.einsum('', x, y)",
-        "np.einsum(x, 'nk,ok->no', y)", "'nk,ok->no'",
+        "np.einsum(x, 'nk,ok->no', y)", "'nk,ok->no'", "-np.einsum('nk,ok->no', x, y)",
     ],
     "zip(x, y, strict=True)": ["zip(y, x, strict=True)", "zip(x, strict=True)", "x"],
 }  # fmt: skip

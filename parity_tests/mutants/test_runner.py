@@ -94,6 +94,7 @@ def test_the_report_shows_the_survivors(outcomes):
     document = json.loads(json.dumps(report.document()))
     assert document["all"]["survived"] == len(document["survivors"]) == 7
     assert {s["function"] for s in document["survivors"]} == {"longest", "unseen"}
+    assert document["killed_by"] == {"tests/nn/test_shapes.py": len(outcomes) - 7}
 
 
 def test_equivalent_mutants_are_excused_as_long_as_they_are_few(outcomes):
