@@ -39,6 +39,7 @@ from parity_tests.mistakes import (
     recurrent_gru,
     rmsnorm,
     softmax,
+    states,
 )
 from parity_tests.mistakes.case import Array, Arrays, Mistake, System, Variant
 
@@ -54,6 +55,7 @@ FILES = [
     paths,
     paths_gather,
     paths_layout,
+    states,
     softmax,
     batchnorm,
     cache,
@@ -78,6 +80,7 @@ VARIANTS = [variant for file in FILES for variant in file.VARIANTS]
 SYSTEMS = {v.name: v for file in FILES for v in vars(file).values() if isinstance(v, System)}
 SYSTEMS |= {case.system.name: case.system for case in [*MISTAKES, *VARIANTS]}
 TOLERANCE = 1e-9
+FLOAT32 = 1e-4  # its eps is 1e-7; sums of some hundred terms that cancel lose two or three digits
 VISIBLE = 1e-7
 SEEDS = range(3)
 
@@ -144,7 +147,8 @@ def test_variant(variant: Variant, seed: int) -> None:
     """The loss and the final gradients are autograd's; the code does something else than without the switch."""
     values, grads = differences(variant.system, variant.wrong, seed)
     final = ["d" + name for name in variant.system.make(np.random.default_rng([seed, 17]))[0]]
-    off = {k: v for k, v in ({k: grads[k] for k in final} | {"loss": values["loss"]}).items() if not v < TOLERANCE}
+    tolerance = FLOAT32 if variant.reason == "float32" else TOLERANCE
+    off = {k: v for k, v in ({k: grads[k] for k in final} | {"loss": values["loss"]}).items() if not v < tolerance}
     assert not off
 
 
