@@ -146,6 +146,8 @@ def test_the_command(project, capsys):
     assert "no such file in package/" in capsys.readouterr().err
     assert main(["--only", "package/nn", "--jobs", "1", "--json"], project, LISTED) == 0
     assert json.loads(capsys.readouterr().out)["ok"]
+    assert main(["--only", "package/nn", "--jobs", "1"], project, {}) == 1
+    assert "NOT every mutant is accounted for: 7 survived, 0.00% equivalent" in capsys.readouterr().out
 
 
 def test_tests_that_fail_by_themselves_are_no_measure(project, capsys, monkeypatch):
