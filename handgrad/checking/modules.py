@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from handgrad.checking import upstream
 from handgrad.checking.checker import check
 from handgrad.checking.contract import Contract
 from handgrad.checking.conventions import near
@@ -124,7 +125,7 @@ class _Mode:
         rows, problems, missing = buffers_after(self.hand, params, inputs, self.buffers, self.training)
         report.table += rows
         report.not_judged += missing
-        contract = Contract(self.hand, params, self.buffers, inputs, self._upstream(x), self.training)
+        contract = Contract(self.hand, params, self.buffers, inputs, upstream.of(x), self.training)
         problems += contract.problems()
         for problem in problems:
             _add(report, problem)
@@ -138,29 +139,16 @@ class _Mode:
         outputs = floats(self.torch_side.run(params, inputs, self.training)[0])
         if not outputs:
             raise UsageError(f"torch's {self.torch_side.name} returns no tensor of floats; there is nothing to judge")
-        if _is_loss(outputs):
-            return params, inputs
-        drawn = {f"grad_{n}": rng.standard_normal(tuple(o.shape)) for n, o in _named(outputs).items()}
-        return params, {**inputs, **drawn}
-
-    def _inputs(self, i: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in i.items() if not name.startswith("grad_output")}
-
-    def _upstream(self, i: Mapping[str, Any]) -> list[Any]:
-        return [value for name, value in i.items() if name.startswith("grad_output")] or [1.0]
+        return params, {**inputs, **upstream.drawn(outputs, rng)}
 
     def _torch(self, p: dict[str, Tensor], i: dict[str, Tensor]) -> Any:
         """The forward for check: the loss is sum(output * upstream), or the output itself where it is one number."""
-        outputs = floats(self.torch_side.run(p, self._inputs(i), self.training, self.buffers)[0])
-        if _is_loss(outputs):
-            return outputs[0]
-        named = _named(outputs)
-        loss = torch.stack([(o * i[f"grad_{name}"].detach()).sum() for name, o in named.items()]).sum()
-        return loss, {name: o for name, o in named.items() if o.requires_grad}
+        outputs = floats(self.torch_side.run(p, upstream.without(i), self.training, self.buffers)[0])
+        return upstream.loss(outputs, i)
 
     def _by_hand(self, p: Arrays, i: Arrays) -> Any:
         """The backward for check, with the upstream gradients as those of the outputs: all behind them is given."""
-        inputs, upstream = self._inputs(i), self._upstream(i)
+        inputs = upstream.without(i)
         layer = self.hand.loaded(p, self.buffers, self.training)
         y, saved = self.hand.forward(layer, _copies(inputs))
         outputs = floats(y)
@@ -168,16 +156,15 @@ class _Mode:
         if [np.shape(o) for o in outputs] != [tuple(t.shape) for t in truth]:
             shapes = [", ".join(str(tuple(np.shape(o))) for o in part) for part in (outputs, truth)]
             raise _OtherShape(f"forward returns an output of shape {shapes[0] or 'none'}, torch's is {shapes[1]}")
-        named = {} if _is_loss(truth) else _named(outputs)
-        loss = sum((o * g).sum() for o, g in zip(outputs, upstream, strict=True)) if named else outputs[0]
-        grads = self.hand.backward(layer, grad_output(y, [g + 0.0 for g in upstream]), saved, inputs)
+        loss, values = upstream.answer(outputs, i)
+        grads = self.hand.backward(layer, grad_output(y, [g + 0.0 for g in upstream.of(i)]), saved, inputs)
         self._missing(grads, inputs)
         for name, value in p.items():
             grad = at(layer, name).grad
             if grad is None:
                 self.notes.append(f"backward leaves the gradient of {name} at None")
             grads[name] = np.zeros_like(value) if grad is None else np.asarray(grad)
-        return loss, grads, {**named, **{f"d{name}": i[f"grad_{name}"] for name in named}}
+        return loss, grads, values
 
     def _missing(self, grads: Arrays, inputs: Arrays) -> None:
         wanted = [name for name, value in inputs.items() if value.dtype.kind == "f"]
@@ -188,7 +175,7 @@ class _Mode:
     def _transposed(self, params: Arrays, inputs: Arrays) -> None:
         """Refuse a square output that is transposed: elsewhere that is a layout, here it is what the layer returns."""
         layer = self.hand.loaded(params, self.buffers, self.training)
-        given = floats(self.hand.forward(layer, inputs)[0])
+        given = floats(self.hand.forward(layer, _copies(inputs))[0])
         truth = floats(self.torch_side.run(params, inputs, self.training, self.buffers)[0])
         for y, true in zip(given, truth, strict=False):
             t = true.detach().numpy()
@@ -211,20 +198,11 @@ class _Mode:
             name: [replace(c, place=c.place.replace(nowhere, here)) for c in causes]
             for name, causes in report.also_wrong.items()
         }
-        if any(row.name.startswith("doutput") for row in report.table):  # and the loss is one made up of them
-            report.table = [row for row in report.table if row.name != "loss" and not row.name.startswith("doutput")]
+        upstream.tidy(report)
         if not self.fresh_inputs:
             report.probe = report.probe.replace("inputs of make_inputs", "weights and upstream gradients")
         report.not_judged += [note for note in dict.fromkeys(self.notes) if note.startswith("no gradient")]
         report.facts += [note for note in dict.fromkeys(self.notes) if not note.startswith("no gradient")]
-
-
-def _is_loss(outputs: list[Any]) -> bool:
-    return len(outputs) == 1 and np.ndim(outputs[0]) == 0
-
-
-def _named(outputs: list[Any]) -> dict[str, Any]:
-    return {f"output{number}" if len(outputs) > 1 else "output": o for number, o in enumerate(outputs)}
 
 
 def _copies(arrays: Mapping[str, Array]) -> Arrays:

@@ -28,7 +28,7 @@ def buffers_after(
 ) -> tuple[list[Row], list[Problem], list[str]]:
     """Run one forward on both sides; return the table's rows, what is wrong, and which buffers the layer lacks."""
     layer = hand.loaded(params, before, training)
-    hand.forward(layer, inputs)
+    hand.forward(layer, {name: value.copy() for name, value in inputs.items()})
     after = hand.torch_side.run(params, inputs, training, before)[1]
     rows, problems, missing = [], [], []
     for name, buffer in after.items():

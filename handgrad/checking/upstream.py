@@ -1,0 +1,67 @@
+"""Upstream gradients: how a function of any outputs becomes the loss of one number that a check needs.
+
+The loss is sum(output * upstream) with upstream gradients drawn at random, never ones; a single output of one number
+is the loss itself. The gradients of the outputs are given, so that all behind them counts as settled.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from handgrad.checking.record import Array, Arrays, Tensor
+from handgrad.checking.report import Report
+
+PREFIX = "grad_output"
+
+
+def is_loss(outputs: list[Any]) -> bool:
+    """Return whether there is one output, of one number."""
+    return len(outputs) == 1 and np.ndim(outputs[0]) == 0
+
+
+def named(outputs: list[Any]) -> dict[str, Any]:
+    """Return the outputs by name; none where the only one is the loss."""
+    if is_loss(outputs):
+        return {}
+    return {f"output{number}" if len(outputs) > 1 else "output": o for number, o in enumerate(outputs)}
+
+
+def drawn(outputs: list[Any], rng: np.random.Generator) -> Arrays:
+    """Return random upstream gradients, to stand among the inputs under their own names."""
+    return {f"grad_{name}": np.asarray(rng.standard_normal(tuple(o.shape))) for name, o in named(outputs).items()}
+
+
+def of(inputs: Mapping[str, Any]) -> list[Any]:
+    """Return the upstream gradients among these inputs, [1.0] for a loss."""
+    return [value for name, value in inputs.items() if name.startswith(PREFIX)] or [1.0]
+
+
+def without(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs that are no upstream gradients."""
+    return {name: value for name, value in inputs.items() if not name.startswith(PREFIX)}
+
+
+def loss(outputs: list[Tensor], inputs: Mapping[str, Tensor]) -> Any:
+    """Return what a forward under check returns: (the loss, the outputs by name)."""
+    found = named(outputs)
+    if not found:
+        return outputs[0]
+    total = torch.stack([(o * inputs[f"grad_{name}"].detach()).sum() for name, o in found.items()]).sum()
+    return total, {name: o for name, o in found.items() if o.requires_grad}
+
+
+def answer(outputs: list[Array], inputs: Mapping[str, Array]) -> tuple[Any, Arrays]:
+    """Return (the loss, intermediates) of a backward under check."""
+    found = named([np.array(o) for o in outputs])  # copies: backward may overwrite what forward returned
+    if not found:
+        return np.array(outputs[0]), {}
+    upstream = {f"d{name}": inputs[f"grad_{name}"] for name in found}
+    return sum((o * g).sum() for o, g in zip(outputs, of(inputs), strict=True)), {**found, **upstream}
+
+
+def tidy(report: Report) -> None:
+    """Leave out of a report what was made up: the loss of the outputs, and the upstream gradients that were given."""
+    if any(row.name.startswith("doutput") for row in report.table):
+        report.table = [row for row in report.table if row.name != "loss" and not row.name.startswith("doutput")]
