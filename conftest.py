@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+pytest_plugins = ["handgrad.pytest_plugin"]
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the networks are small: more threads only cost
 
 
