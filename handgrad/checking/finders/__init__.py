@@ -5,10 +5,11 @@ They are asked when no rule gives the user's numbers; what they propose has to g
 
 from collections.abc import Callable, Iterable
 
+from handgrad.checking.finders import mask, substitution
 from handgrad.checking.report import Cause
 from handgrad.checking.search import Proposal, Search
 
-FINDERS: list[Callable[[Search], Iterable[Proposal]]] = []
+FINDERS: list[Callable[[Search], Iterable[Proposal]]] = [substitution.find, mask.find]
 # Where the shape is wrong nothing can be replayed: these look at the numbers alone.
 SHAPE_FINDERS: list[Callable[[Search], Iterable[Cause]]] = []
 
