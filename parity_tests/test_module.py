@@ -72,6 +72,16 @@ def test_dtypes():
     assert hand.float()[0].weight.grad.dtype == np.float32
 
 
+def test_another_dtype_keeps_every_value():
+    hand = nn.Sequential(nn.Linear(3, 2), Counter())
+    given = np.arange(6, dtype=np.float32).reshape(2, 3) - 2
+    hand[0].weight.accumulate(given)
+    before = hand.state_dict()
+    hand.double()
+    assert np.array_equal(hand[0].weight.grad, given)
+    assert all(np.array_equal(value, before[name]) for name, value in hand.state_dict().items())
+
+
 def test_zero_grad():
     hand = build(nn)
     hand[0].weight.accumulate(np.ones((4, 3), np.float32))
@@ -97,6 +107,7 @@ class TorchCounter(torch.nn.Module):
 def test_buffers():
     hand, theirs = Counter(), TorchCounter()
     assert list(hand.state_dict()) == list(theirs.state_dict()) == ["count", "mean"]
+    assert all(np.array_equal(hand.state_dict()[name], value.numpy()) for name, value in theirs.state_dict().items())
     assert [name for name, _ in hand.named_buffers()] == [name for name, _ in theirs.named_buffers()]
     hand.load_state_dict({"count": np.array(5), "mean": np.array([1.0, 2.0])})
     assert hand.count == 5

@@ -40,6 +40,13 @@ def test_nine_scalars_are_drawn_from_the_standard_normal():
         assert abs(np.std(drawn) - 1) < 0.06
 
 
+def test_a_seed_means_the_same_nine_scalars_for_good():
+    """Straight from the generator in the tutorial's order, w1 to w6 before b1 to b3."""
+    state = by_hand.TwoTwoOne(dtype=np.float64, generator=np.random.default_rng(5)).state_dict()
+    assert list(state) == ["w1", "w2", "w3", "w4", "w5", "w6", "b1", "b2", "b3"]
+    assert [float(value) for value in state.values()] == np.random.default_rng(5).standard_normal(9).tolist()
+
+
 def test_neuron_networks_start_alike():
     hand, theirs = by_hand.NeuronNetwork().state_dict(), with_autograd.NeuronNetwork().state_dict()
     assert all(np.array_equal(hand[name], theirs[name].numpy()) for name in hand)

@@ -9,9 +9,12 @@ from parity_tests.parity import check, normal
 
 @pytest.mark.parametrize(
     ("dims", "shape"),
-    [((), (3, 4, 5)), ((0,), (3, 4)), ((1, 2), (3, 4, 5, 2)), ((-2, -1), (3, 4, 5)), ((), (3, 0, 5)), ((0, 0), (6,))],
+    [
+        ((), (3, 4, 5)), ((0,), (3, 4)), ((1, 2), (3, 4, 5, 2)), ((-2, -1), (3, 4, 5)), ((), (3, 0, 5)),
+        ((), (0, 3, 5)), ((0, 0), (6,)),
+    ],
     ids=str,
-)
+)  # fmt: skip
 def test_flatten(dims, shape, dtype, device):
     check(lambda nn: nn.Flatten(*dims), normal(*shape), dtype=dtype, device=device)
 

@@ -64,6 +64,13 @@ def test_the_same_generator_draws_the_same_weights():
     assert np.array_equal(first.bias.data, second.bias.data)
 
 
+def test_a_seed_means_the_same_weights_for_good():
+    """Straight from the generator, the weight before the bias: a seed that is written down stays worth something."""
+    hand, drawn = nn.Linear(4, 3, dtype=np.float64, generator=np.random.default_rng(4)), np.random.default_rng(4)
+    assert np.array_equal(hand.weight.data, drawn.uniform(-0.5, 0.5, (3, 4)))
+    assert np.array_equal(hand.bias.data, drawn.uniform(-0.5, 0.5, 3))
+
+
 @pytest.mark.parametrize("shape", [(), (3,), (4, 6)])
 def test_identity(shape, dtype, device):
     check(lambda nn: nn.Identity(54, unused=True), normal(*shape), dtype=dtype, device=device)
