@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves
 
 from handgrad.experiment import State
 from handgrad.recording import by_hand
@@ -116,16 +116,15 @@ class _Noise(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         if _moves_only(func):
             return func(*args, **kwargs)
-        exact = all(bool((leaf == leaf.round()).all()) for leaf in tree_leaves((args, kwargs)) if _real(leaf))
+        exact = all(bool((leaf == leaf.round()).all()) for leaf in tree_leaves(args) if _real(leaf))
         # An element-wise operation errs in its result alone; inside of a sum of products every term is rounded.
         if torch.Tag.pointwise not in func.tags:
-            args = tree_map(lambda leaf: self._noisy(leaf, True), args)
-        result = func(*args, **kwargs)
-        if isinstance(result, torch.Tensor):
-            return self._noisy(result, exact)
-        return tree_map(lambda leaf: self._noisy(leaf, exact), result)
+            args = [self._noisy(part, integers_stay=True) for part in args]
+        return self._noisy(func(*args, **kwargs), integers_stay=exact)
 
     def _noisy(self, leaf: Any, integers_stay: bool) -> Any:
+        if isinstance(leaf, tuple | list):
+            return type(leaf)(self._noisy(part, integers_stay) for part in leaf)
         if not _real(leaf) or leaf.numel() == 0:
             return leaf
         with torch.no_grad():

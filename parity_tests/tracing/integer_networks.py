@@ -124,7 +124,7 @@ TORCH = By(torch.nn, torch.nn.ReLU, TorchSquare, TorchSum, TorchResidual, torch.
 def plan(random):
     """Return what `build` needs for a random network, and the shape of its input."""
     layers, batch = [], int(random.integers(1, 6))
-    if random.random() < 0.5:
+    if random.random() < 0.4:
         c, size = (int(random.integers(1, 4)), int(random.integers(4, 8)))
         shape = (batch, c, size, size)
         for _ in range(int(random.integers(1, 3))):

@@ -156,5 +156,5 @@ def test_a_planted_mistake_differs_in_bits(monkeypatch, mistake, dtype):
         assert not [name for name in wrong_names if not name.startswith("d_L_d_")]
         assert not wrong_names or any(name.endswith(where) for name in wrong_names)
     # Where nothing comes down from above, or a size is 1, a mistake leaves nothing to see.
-    assert len(networks) >= 10
+    assert len(networks) >= 8
     assert seen > len(networks) / 3

@@ -18,7 +18,7 @@ from parity_tests.tracing.planting import LAYERED, left, one_nan, output, plant,
 SYSTEMS = [(name, published) for name in experiments.names() for published in (False, True)]
 SYSTEMS = [(name, p) for name, p in SYSTEMS if not p or experiments.get(name).published]
 # All of them in float64; in float32 one for each network, the others with the slow tests.
-ONE_EACH = [("neuron_network", False), ("people", False), ("or_worked", True), ("layered", False), ("adults", False)]
+ONE_EACH = [("neuron_network", False), ("people", False), ("or_worked", True), ("layered", False)]
 CASES = [
     pytest.param(*system, dtype, marks=[pytest.mark.slow] * (dtype == "float32" and system not in ONE_EACH))
     for system in SYSTEMS
