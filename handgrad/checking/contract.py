@@ -1,6 +1,5 @@
 """What a layer promises beyond right numbers: nothing handed in is changed, nothing is hidden, gradients add up."""
 
-import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -46,20 +45,20 @@ class Contract:
         layer, inputs = self._loaded(), self._copies()
         y, saved = self.hand.forward(layer, inputs)
         yield from self._changed("forward", inputs, self.inputs, "forward")
-        kept = copy.deepcopy((inputs, saved, [np.array(g) for g in self.upstream]))
+        before, kept = {name: value.copy() for name, value in inputs.items()}, numbers(saved)
         handed = [np.array(g) if np.ndim(g) else g for g in self.upstream]
         self._step(layer, handed, saved, y)
-        yield from self._changed("backward", inputs, kept[0], "backward")
-        if not same(saved, kept[1]):
+        yield from self._changed("backward", inputs, before, "backward")
+        if not same(numbers(saved), kept):
             said = "backward overwrites what forward has saved: a second backward with it gives other numbers"
             yield Problem("saved", "backward", Cause("CACHE-INPLACE", said, f"{MEASURED}saved before and after"))
-        if not same([np.array(g) for g in handed], kept[2]):
+        if not same(numbers(handed), numbers(self.upstream)):
             said = "backward overwrites the gradient it is handed: others may still need it"
             yield Problem("grad_output", "backward", Cause("CACHE-INPLACE", said, f"{MEASURED}before and after"))
 
     def _changed(self, half: str, now: Arrays, before: Arrays, stage: str) -> Iterator[Problem]:
         for name in before:
-            if not same(now[name], before[name]):
+            if not same([now[name]], [before[name]]):
                 said = f"{half} overwrites its input {name!r}, which belongs to the caller"
                 yield Problem(name, stage, Cause("CACHE-INPLACE", said, f"{MEASURED}before and after"))
 
@@ -140,32 +139,33 @@ class Contract:
             return
         y = self.hand.forward(self._loaded(), self._copies())[0]
         given = self.hand.call(self._loaded(), self._copies())
-        if not same(floats(given), floats(y)):
+        if not same(numbers(floats(given)), numbers(floats(y))):
             yield Problem("output", "forward", None, "layer(*inputs) returns another output than forward")
 
 
-def same(a: Any, b: Any) -> bool:
-    """Return whether two structures hold the same numbers; what is no number is not looked at."""
-    first, second = list(_numbers(a, set())), list(_numbers(b, set()))
-    return len(first) == len(second) and all(
-        np.array_equal(x, y, equal_nan=x.dtype.kind in "fc") for x, y in zip(first, second, strict=True)
+def same(a: Sequence[Array], b: Sequence[Array]) -> bool:
+    """Return whether two lists hold the same numbers, to the last digit."""
+    return len(a) == len(b) and all(
+        np.array_equal(x, y, equal_nan=x.dtype.kind in "fc") for x, y in zip(a, b, strict=True)
     )
 
 
-def _numbers(value: Any, seen: set[int]) -> Iterator[Array]:
-    if isinstance(value, np.ndarray | np.generic | float | int):
-        yield np.asarray(value)
-    elif id(value) not in seen:
-        seen.add(id(value))
-        parts = (
-            value
-            if isinstance(value, list | tuple | set)
-            else [value[key] for key in value]
-            if isinstance(value, Mapping)
-            else list(getattr(value, "__dict__", {}).values())
-        )
-        for part in parts:
-            yield from _numbers(part, seen)
+def numbers(value: Any) -> list[Array]:
+    """Return copies of all numbers in a structure, whatever it is made of; layers and parameters are left out."""
+    found: list[Array] = []
+    seen: set[int] = set()
+
+    def walk(part: Any) -> None:
+        if isinstance(part, np.ndarray | np.generic | float | int):
+            found.append(np.array(part))
+        elif id(part) not in seen and not hasattr(part, "backward") and not hasattr(part, "grad"):
+            seen.add(id(part))
+            inner = part.values() if isinstance(part, Mapping) else part if isinstance(part, list | tuple) else None
+            for each in getattr(part, "__dict__", {}).values() if inner is None else inner:
+                walk(each)
+
+    walk(value)
+    return found
 
 
 def agree(a: Array, b: Array) -> bool:

@@ -5,13 +5,14 @@ is the loss itself. The gradients of the outputs are given, so that all behind t
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from handgrad.checking.record import Array, Arrays, Tensor
-from handgrad.checking.report import Report
+from handgrad.checking.report import Cause, Report
 
 PREFIX = "grad_output"
 
@@ -48,6 +49,8 @@ def loss(outputs: list[Tensor], inputs: Mapping[str, Tensor]) -> Any:
     found = named(outputs)
     if not found:
         return outputs[0]
+    if len(found) > 1:  # one may be made of another, as an LSTM's h of its c: only copies have the gradients given
+        found = {name: o.clone() for name, o in found.items()}
     total = torch.stack([(o * inputs[f"grad_{name}"].detach()).sum() for name, o in found.items()]).sum()
     return total, {name: o for name, o in found.items() if o.requires_grad}
 
@@ -62,6 +65,12 @@ def answer(outputs: list[Array], inputs: Mapping[str, Array]) -> tuple[Any, Arra
 
 
 def tidy(report: Report) -> None:
-    """Leave out of a report what was made up: the loss of the outputs, and the upstream gradients that were given."""
+    """Leave out of a report what was made up: the outputs' copies, their loss, the upstream gradients given."""
+    report.causes = [_of_output(cause) for cause in report.causes]
+    report.also_wrong = {name: [_of_output(cause) for cause in causes] for name, causes in report.also_wrong.items()}
     if any(row.name.startswith("doutput") for row in report.table):
         report.table = [row for row in report.table if row.name != "loss" and not row.name.startswith("doutput")]
+
+
+def _of_output(cause: Cause) -> Cause:
+    return replace(cause, place=cause.place.replace("clone in", "output of"))

@@ -8,6 +8,7 @@ import manual.nn
 from handgrad.checking.modules import check_module
 from handgrad.errors import UsageError
 from parity_tests.checking.layers import BatchNorm, Cell, CrossEntropy, Embedding, Linear
+from parity_tests.checking.wrapped import Wrapped
 
 X = np.random.default_rng(0).normal(size=(5, 4))
 
@@ -159,6 +160,54 @@ def test_the_layers_of_this_project(name):
     found = check_module(build(manual.nn), build(torch.nn), *inputs)
     assert found.ok, str(found)
     assert not found.not_judged
+
+
+RNG = np.random.default_rng(5)
+FORMS = {
+    "nested state, outputs made of each other": (lambda: torch.nn.LSTMCell(3, 4), (X[:, :3], (X, 2 * X))),
+    "sequence and state": (lambda: torch.nn.GRU(3, 4), (RNG.normal(size=(3, 2, 3)),)),
+    "three inputs": (lambda: torch.nn.MultiheadAttention(4, 2), (X[:, None], X[:3, None], X[1:4, None])),
+    "images": (lambda: torch.nn.BatchNorm2d(3), (RNG.normal(size=(4, 3, 2, 5)),)),
+    "padding index": (lambda: torch.nn.Embedding(7, 3, padding_idx=2), (RNG.integers(0, 7, (4, 5)),)),
+    "lengths": (
+        lambda: torch.nn.CTCLoss(),
+        (np.log(RNG.dirichlet(np.ones(5), (6, 2))), RNG.integers(1, 5, (2, 3)), np.array([6, 5]), np.array([3, 2])),
+    ),
+    "a parametrization": (lambda: torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(4, 3)), (X,)),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_modules_of_any_form(form):
+    """torch's own modules behind the contract agree with themselves."""
+    build, inputs = FORMS[form]
+    found = check_module(Wrapped(build()), build(), *inputs)
+    assert found.ok, str(found)
+    assert not found.not_judged
+
+
+def test_the_upstream_gradient_of_one_output_lost():
+    build, inputs = FORMS["nested state, outputs made of each other"]
+    found = check_module(Wrapped(build(), wrong="lost"), build(), *inputs)
+    assert found.first_wrong == "dhx1"
+    assert found.causes[0].id == "ACC-BRANCH-LOST", str(found)
+    assert found.causes[0].place == "output of torch's LSTMCell"
+
+
+def test_what_a_layer_saves_may_be_of_any_kind():
+    """Only numbers are looked at: the layer itself may be kept, or what cannot be copied."""
+
+    class Keeps(Linear):
+        def forward(self, x):
+            y, saved = super().forward(x)
+            return y, {"saved": saved, "layer": self, "generator": (i for i in saved), "length": 5}
+
+        def backward(self, grad_output, saved, input_grad=True):
+            return super().backward(grad_output, saved["saved"], input_grad)
+
+    assert check_module(Keeps(4, 3), TorchLinear(4, 3), X).ok
+    found = check_module(Keeps(4, 3, "saved overwritten"), TorchLinear(4, 3), X)
+    assert found.first_wrong == "saved", str(found)
 
 
 def test_other_sizes_of_make_inputs():

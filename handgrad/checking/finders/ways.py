@@ -114,7 +114,7 @@ def vjp(node: Node, up: Tensor, wanted: Iterable[Tensor], values: dict[int, Tens
     """Return the contributions of an operation to its operands' gradients, with other values for some operands."""
     operands = {id(t): t for t in node.inputs if t.is_floating_point()}
     with torch.enable_grad():
-        fresh = {key: values.get(key, t).detach().clone().requires_grad_() for key, t in operands.items()}
+        fresh = {k: values.get(k, t).detach().clone().requires_grad_(t.requires_grad) for k, t in operands.items()}
         args, kwargs = tree_map(lambda leaf: fresh.get(id(leaf), leaf), (node.args, node.kwargs))
         result = next(leaf for leaf in tree_leaves(node.func(*args, **kwargs)) if isinstance(leaf, Tensor))
         keys = list({id(t): t for t in wanted})
