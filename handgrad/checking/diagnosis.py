@@ -126,7 +126,7 @@ class Diagnosis:
         up = current.get(id(operation.output))
         up = torch.zeros_like(operation.output) if up is None else up
         last = operation.output is self.record.loss
-        return Use(operation, up.numpy(), operation.true(self.record, up), self.sizes, last)
+        return Use(operation, up.numpy(), operation.true(self.record, up), self.sizes, last, self.record)
 
     def _variants(self, rule: Rule, operation: Operation, current: dict[int, Tensor]) -> list[tuple[int, str]]:
         with np.errstate(all="ignore"):

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from handgrad.checking.calls import Call, Tensors
-from handgrad.checking.checker import ALLOWED
 from handgrad.checking.record import Tensor
 from handgrad.checking.report import Cause
 from handgrad.checking.running import Problem
+from handgrad.checking.verdicts import ALLOWED
 
 HERE = "run here: "
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from handgrad.checking.checker import ALLOWED
 from handgrad.checking.record import Array
 from handgrad.checking.report import Cause
+from handgrad.checking.verdicts import ALLOWED
 from handgrad.errors import UsageError
 
 

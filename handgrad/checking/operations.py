@@ -26,6 +26,13 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": functional.silu,
     "softplus": functional.softplus,
     "elu": functional.elu,
+    "selu": functional.selu,
+    "mish": functional.mish,
+    "relu6": functional.relu6,
+    "hardtanh": functional.hardtanh,
+    "softsign": functional.softsign,
+    "logsigmoid": functional.logsigmoid,
+    "exp": torch.exp,
 }
 _DEPTH = 6  # operations between a composite's argument and its result
 _MATMULS = {
@@ -87,7 +94,7 @@ def native(node: Node) -> Iterator[Operation]:
         if node.op in ("addmm", "baddbmm", "addmv") and node.args[0].requires_grad:
             roles["bias"] = node.args[0]
         yield Operation("matmul", node, roles, output, {"a": a.detach().numpy(), "b": b.detach().numpy()})
-    if node.op in ("add", "sub", "mul", "div") and len(node.inputs) == 2:
+    if node.op in ("add", "sub", "mul", "div"):
         yield Operation(node.op, node, tensors, output)
 
 

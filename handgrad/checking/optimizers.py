@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checking.checker import ALLOWED
 from handgrad.checking.optimizer_runs import Factory, Run, by_formula, by_hand, by_torch
 from handgrad.checking.optimizer_state import state_notes
 from handgrad.checking.record import Array, Arrays
 from handgrad.checking.report import Cause, Report, Row
 from handgrad.checking.rules.update import GRADIENT_RULES, RIGHT, UPDATE_RULES
+from handgrad.checking.verdicts import ALLOWED
 from handgrad.errors import UsageError
 
 UpdateStep = Callable[[Arrays, Arrays, dict[str, Any]], Mapping[str, Array] | None]

@@ -32,9 +32,10 @@ def _composites(record: Record, node: Node) -> Iterator[Operation]:
         for x in ancestors(record, y):
             if x.shape != y.shape:
                 continue
+            few = (x.detach().flatten()[:4], y.detach().flatten()[:4])  # most are told apart by these
             for name, function in FUNCTIONS.items():
-                if equal(function(x), y):
-                    yield Operation(name, node, {"x": x}, y, composite=True)
+                if equal(function(few[0]), few[1]) and equal(function(x), y):
+                    yield Operation(name, node, {"x": x}, y, {"function": function}, composite=True)
                     break
             for axis in range(y.dim()):
                 if y.shape[axis] == 1:

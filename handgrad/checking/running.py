@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from handgrad.checking.checker import ALLOWED
 from handgrad.checking.conventions import near
 from handgrad.checking.record import Array, Arrays
 from handgrad.checking.report import Cause, Row
 from handgrad.checking.twins import HandSide, at
+from handgrad.checking.verdicts import ALLOWED
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from handgrad import check
 from handgrad.checking.report import Report
 from parity_tests.mistakes.case import Array, Arrays, Mistake, System, Variant
 
-WRONG = 1e-10  # relative to the tensor's largest entry: what is off by more was planted, what by less is rounding
+WRONG = 1e-8  # relative to the tensor's largest entry: less is rounding, or torch's softplus above its threshold
 ALL, HALF, NONE = "all named", "half withheld", "none named"
 
 

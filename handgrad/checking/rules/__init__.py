@@ -7,10 +7,42 @@ from collections.abc import Callable, Iterable
 
 from handgrad.checking.operations import Operation
 from handgrad.checking.record import Node, Record
-from handgrad.checking.rules import activation, linear, softmax
+from handgrad.checking.rules import (
+    activation,
+    conv,
+    dropout,
+    layout,
+    linear,
+    loss,
+    norm,
+    norm_find,
+    norm_inside,
+    pool,
+    softmax,
+    windows,
+)
 from handgrad.checking.rules.rule import Rule, Use, Wrong
 
-RULES: list[Rule] = [*activation.RULES, *softmax.RULES, *linear.RULES]
-RECOGNISERS: list[Callable[[Record, Node], Iterable[Operation]]] = []
+RULES: list[Rule] = [
+    *norm.RULES,
+    *norm_inside.RULES,
+    *dropout.RULES,
+    *pool.RULES,
+    *conv.RULES,
+    *windows.RULES,
+    *layout.RULES,
+    *activation.RULES,
+    *softmax.RULES,
+    *linear.RULES,
+    *loss.RULES,
+]
+RECOGNISERS: list[Callable[[Record, Node], Iterable[Operation]]] = [
+    activation.leaky,
+    norm_find.recognise,
+    dropout.recognise,
+    pool.recognise,
+    conv.recognise,
+    layout.recognise,
+]
 
 __all__ = ["RECOGNISERS", "RULES", "Rule", "Use", "Wrong"]

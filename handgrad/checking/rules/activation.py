@@ -1,35 +1,96 @@
 """Element-wise activations: wrong derivatives, wrong places to take them at."""
 
+from collections.abc import Callable, Iterator
+from functools import partial
+
 import numpy as np
 import torch
+from torch.nn import functional
 
-from handgrad.checking.operations import FUNCTIONS
-from handgrad.checking.record import Array
-from handgrad.checking.rules.rule import Rule, Use, elementwise
+from handgrad.checking.operations import FUNCTIONS, Operation, ancestors, equal
+from handgrad.checking.record import Array, Node, Record, Tensor
+from handgrad.checking.rules.rule import Rule, Use, Wrong, elementwise
 
 ACTIVATIONS = tuple(FUNCTIONS)
-SMOOTH = tuple(name for name in FUNCTIONS if name not in ("relu", "leaky_relu"))
+KINKED = ("relu", "leaky_relu", "relu6", "hardtanh")
+SMOOTH = tuple(name for name in FUNCTIONS if name not in KINKED)
+PIECEWISE = ("leaky_relu", "elu", "selu")
+PRODUCTS = ("gelu", "gelu_tanh", "silu", "mish")  # x times a function of x
+GELUS = ("gelu", "gelu_tanh", "gelu_quick")
 
 
-def slope(name: str, x: Array) -> Array:
+def of_function(function: Callable[[Tensor], Tensor], x: Array) -> Array:
+    """Return the derivative of an element-wise function at x."""
     with torch.enable_grad():
         t = torch.from_numpy(np.array(x, dtype=np.float64)).requires_grad_()
-        (grad,) = torch.autograd.grad(FUNCTIONS[name](t).sum(), t)
+        (grad,) = torch.autograd.grad(function(t).sum(), t)
     slope: Array = grad.numpy()
     return slope
 
 
-def other_slope(use: Use) -> Array | None:
-    other = {"gelu": "gelu_tanh", "gelu_tanh": "gelu"}.get(use.operation.kind)
-    return None if other is None else use.up * slope(other, use["x"])
+def slope(use: Use, x: Array) -> Array:
+    """Return the derivative of the operation's own function at any x."""
+    return of_function(use.operation.attributes["function"], x)
 
 
+def _other(names: tuple[str, ...]) -> Callable[[Use], Iterator[tuple[str, Wrong]]]:
+    """Take the derivative of another function."""
+
+    def formula(use: Use) -> Iterator[tuple[str, Wrong]]:
+        for name in names:
+            if name != use.operation.kind:
+                yield f"that of {name}", {"x": use.up * of_function(OTHERS[name], use["x"])}
+
+    return formula
+
+
+def _closed_forms(use: Use) -> Iterator[tuple[str, Wrong]]:
+    """The closed forms that people mix up, on the whole or where z is negative."""
+    x, y, right = use["x"], use["y"], use.true["x"]
+    forms = {
+        "f' = a": y,
+        "f' = 1 - a": 1 - y,
+        "f' = a (1 - a)": y * (1 - y),
+        "f' = 1 - a^2": 1 - y**2,
+        "f' = 1 + a": 1 + y,
+        "f' = z": x,
+        "f' = sigmoid(-z)": of_function(functional.softplus, -x),
+    }
+    for detail, form in forms.items():
+        yield detail, {"x": use.up * form}
+        if use.operation.kind in PIECEWISE:
+            yield f"{detail} below zero", {"x": np.where(x > 0, right, use.up * form)}
+
+
+def _at_zero(use: Use) -> Iterator[tuple[str, Wrong]]:
+    x = use["x"]
+    below = float(slope(use, np.array([-1.0]))[0])
+    for taken in (1.0, below, (1 + below) / 2):
+        yield f"{taken:g} was taken", {"x": np.where(x == 0, use.up * taken, use.true["x"])}
+
+
+def leaky(record: Record, node: Node) -> Iterator[Operation]:
+    """Find leaky ReLU with any slope, in any spelling: y = x above zero, a constant times x below."""
+    y = node.outputs[0] if node.outputs else None
+    if y is None or not y.is_floating_point() or y.numel() < 2:
+        return
+    for x in ancestors(record, y):
+        if x.shape == y.shape and bool((x < 0).any()) and bool((x > 0).any()):
+            i = int(x.detach().flatten().argmin())
+            ratio = float(y.detach().flatten()[i] / x.detach().flatten()[i])
+            function = partial(functional.leaky_relu, negative_slope=ratio)
+            if 0 < ratio < 1 and ratio != 0.01 and equal(function(x.detach()), y):
+                yield Operation("leaky_relu", node, {"x": x}, y, {"function": function}, composite=True)
+                return
+
+
+OTHERS: dict[str, Callable[[Tensor], Tensor]] = {**FUNCTIONS, "gelu_quick": lambda x: x * torch.sigmoid(1.702 * x)}
 RULES = [
     Rule(
         "ACT-TWICE",
         SMOOTH,
         "the derivative is evaluated at the activation a instead of z: f'(f(z))",
-        elementwise(lambda u: u.up * slope(u.operation.kind, u["y"])),
+        elementwise(lambda u: u.up * slope(u, u["y"])),
     ),
     Rule(
         "ACT-MISSING",
@@ -55,19 +116,42 @@ RULES = [
         "1 - a^2 is applied to z instead of to a",
         elementwise(lambda u: u.up * (1 - u["x"] ** 2)),
     ),
-    Rule("ACT-WRONG-FORMULA", ("tanh",), "tanh' is 1 - a^2, not 1 - a", elementwise(lambda u: u.up * (1 - u["y"]))),
-    Rule("ACT-WRONG-FORMULA", ("tanh",), "tanh' is 1 - a^2, not tanh itself", elementwise(lambda u: u.up * u["y"])),
+    Rule(
+        "ACT-ON-GRAD",
+        ("tanh",),
+        "the derivative 1 - a^2 is formed from the gradient, not from the activation",
+        elementwise(lambda u: u.up * (1 - u.up**2)),
+    ),
+    Rule(
+        "ACT-VARIANT",
+        ("gelu", "gelu_tanh"),
+        "the derivative is that of another form of GELU than the forward's",
+        _other(GELUS),
+    ),
+    Rule(
+        "ACT-PRODUCT-RULE",
+        PRODUCTS,
+        "x g(x) has two terms, g(x) + x g'(x): the second is dropped",
+        elementwise(lambda u: u.up * np.divide(u["y"], u["x"])),
+    ),
+    Rule(
+        "ACT-PRODUCT-RULE",
+        PRODUCTS,
+        "x g(x) has two terms, g(x) + x g'(x): the first is dropped",
+        elementwise(lambda u: u.true["x"] - u.up * np.divide(u["y"], u["x"])),
+    ),
+    Rule("ACT-WRONG-FORMULA", ACTIVATIONS, "this closed form is not the derivative of the function", _closed_forms),
     Rule(
         "ACT-WRONG-FORMULA",
-        ("sigmoid",),
-        "sigmoid' is a (1 - a), not 1 - a",
-        elementwise(lambda u: u.up * (1 - u["y"])),
+        ACTIVATIONS,
+        "the derivative is that of another function",
+        _other(tuple(name for name in FUNCTIONS if name not in GELUS)),
     ),
     Rule(
         "ACT-MASK-ON-GRAD",
-        ("relu",),
-        "the mask of ReLU tests the gradient instead of z",
-        elementwise(lambda u: u.up * (u.up > 0)),
+        KINKED,
+        "the mask tests the gradient instead of z",
+        elementwise(lambda u: u.up * slope(u, u.up)),
     ),
     Rule(
         "ACT-SLOPE",
@@ -76,41 +160,10 @@ RULES = [
         elementwise(lambda u: u.up * (u["x"] > 0)),
     ),
     Rule(
-        "ACT-PRODUCT-RULE",
-        ("gelu",),
-        "the second term of the product rule is dropped: x Phi'(x) is missing",
-        elementwise(lambda u: u.up * np.divide(u["y"], u["x"])),
-    ),
-    Rule(
-        "ACT-PRODUCT-RULE",
-        ("silu",),
-        "the second term of the product rule is dropped: x s (1 - s) is missing",
-        elementwise(lambda u: u.up * np.divide(u["y"], u["x"])),
-    ),
-    Rule(
-        "ACT-VARIANT",
-        ("gelu", "gelu_tanh"),
-        "the derivative is that of GELU's other form (tanh and erf mixed)",
-        elementwise(other_slope),
-    ),
-    Rule(
         "UPSTREAM-IGNORED",
         ACTIVATIONS,
         "the incoming gradient is ignored: this is the local derivative alone",
-        elementwise(lambda u: slope(u.operation.kind, u["x"])),
+        elementwise(lambda u: slope(u, u["x"])),
     ),
-    Rule(
-        "CTRL-SUBGRADIENT",
-        ("relu",),
-        "at exactly 0 any subgradient of ReLU is right, and 1 was taken",
-        elementwise(lambda u: u.up * (u["x"] >= 0)),
-        fine=True,
-    ),
-    Rule(
-        "CTRL-SUBGRADIENT",
-        ("relu",),
-        "at exactly 0 any subgradient of ReLU is right, and 1/2 was taken",
-        elementwise(lambda u: u.up * ((u["x"] > 0) + 0.5 * (u["x"] == 0))),
-        fine=True,
-    ),
+    Rule("CTRL-SUBGRADIENT", ("relu", "leaky_relu"), "at exactly 0 any subgradient is right", _at_zero, fine=True),
 ]

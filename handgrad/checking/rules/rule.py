@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from handgrad.checking.operations import Operation
-from handgrad.checking.record import Array
+from handgrad.checking.record import Array, Record
 
 Wrong = dict[str, Array]
 
@@ -17,7 +17,8 @@ Wrong = dict[str, Array]
 class Use:
     """One operation in one run: `up` is the gradient of its output, `true` the right one of every operand.
 
-    `sizes` are the run's numbers by which people divide and multiply: {"the batch size": 5.0, ...}.
+    `sizes` are the run's numbers by which people divide and multiply: {"the batch size": 5.0, ...}; `record` is
+    that run.
     """
 
     operation: Operation
@@ -25,6 +26,7 @@ class Use:
     true: dict[str, Array]
     sizes: dict[str, float]
     last: bool  # whether nothing but the loss comes after
+    record: Record
 
     def __getitem__(self, role: str) -> Array:
         return self.operation[role]
