@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from handgrad.experiment import State
-from handgrad.recording import by_hand
+from handgrad.recording import MISFITS, by_hand
 from handgrad.truth import STEP, published_sigmoid
 from manual.module import Module, Parameter
 from manual.networks.perceptron import DoubleSigmoid
@@ -30,10 +30,16 @@ Index = tuple[int, ...]
 
 # Small enough that no mask or maximum flips by it, large enough that the runs' own rounding is lost beside it.
 DELTA, DRAWS = 2.0**-38, 6
+TRANSCENDENTAL = {
+    *("sigmoid", "tanh", "exp", "exp2", "expm1", "log", "log2", "log1p", "erf", "_softmax", "_log_softmax"),
+    *("softplus", "log_sigmoid_forward", "elu", "gelu", "silu", "mish"),
+}
 
 
 class Truth(Protocol):
-    """Whatever knows the right entries of a named tensor."""
+    """Whatever knows the right entries of a named tensor; `kind` says in words what it is."""
+
+    kind: str
 
     def entries(self, name: str, indices: Sequence[Index]) -> Array:
         """Return these entries of the tensor called `name`; NaN where they are not known."""
@@ -41,6 +47,8 @@ class Truth(Protocol):
 
 class WideTruth:
     """The same step, taken with more digits by autograd."""
+
+    kind = "autograd in float64"
 
     def __init__(self, tensors: State) -> None:
         self.tensors = tensors
@@ -50,12 +58,24 @@ class WideTruth:
         return np.array([self.tensors[name][index] for index in indices])
 
 
+class NoTruth:
+    """Where nothing more exact is to be had, the two sides are held against each other."""
+
+    kind = "each other alone"
+
+    def entries(self, name: str, indices: Sequence[Index]) -> Array:
+        """Return NaN for every entry."""
+        return np.full(len(indices), np.nan)
+
+
 class ComplexTruth:
     """Im f(w + ih) / h at any place of a hand-written forward.
 
     `roots` are its modules, in complex numbers, `parameters` theirs by name, and `forward` runs them and returns the
     loss. `lr` is the rate of plain descent, by which the updated parameters follow.
     """
+
+    kind = "a complex step of the forward"
 
     def __init__(
         self,
@@ -96,6 +116,16 @@ class ComplexTruth:
         return np.asarray(loss).imag[()] / np.longdouble(STEP)
 
 
+def complex_truth(
+    roots: Mapping[str, Module], parameters: Mapping[str, Parameter], forward: Callable[[], Any], lr: float = 0.0
+) -> Truth:
+    """Return the truth by complex steps of a hand-written forward, or none where the forward raises."""
+    try:
+        return ComplexTruth(roots, parameters, forward, lr)
+    except MISFITS:
+        return NoTruth()
+
+
 def _moved(array: Any, index: Index) -> Array:
     moved = np.array(array)
     moved[index] += 1j * STEP
@@ -105,7 +135,8 @@ def _moved(array: Any, index: Index) -> Array:
 class _Noise(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Changes what every operation returns, and what the sums and differences are given, by +-DELTA of itself.
 
-    Integers made of integers stay: arithmetic on them is exact, and their ties and zeros are real ones.
+    Integers made of integers by arithmetic stay: it is exact on them, and their ties and zeros are real ones. The
+    1 that a sigmoid gives for a large integer is not.
     """
 
     def __init__(self, seed: int) -> None:
@@ -116,7 +147,8 @@ class _Noise(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         if _moves_only(func):
             return func(*args, **kwargs)
-        exact = all(bool((leaf == leaf.round()).all()) for leaf in tree_leaves(args) if _real(leaf))
+        exact = func._schema.name.removeprefix("aten::") not in TRANSCENDENTAL
+        exact = exact and all(bool((leaf == leaf.round()).all()) for leaf in tree_leaves(args) if _real(leaf))
         # An element-wise operation errs in its result alone; inside of a sum of products every term is rounded.
         if torch.Tag.pointwise not in func.tags:
             args = [self._noisy(part, integers_stay=True) for part in args]

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from handgrad.exact import Truth, WideTruth, units
+from handgrad.exact import NoTruth, Truth, WideTruth, complex_truth, units
 from handgrad.experiment import State
 from handgrad.recording import MISFITS, Call, array, mapped, mapped_inputs, modules, replaced
 from handgrad.sides import ManualSide
 from handgrad.torch_side import TorchSide
-from handgrad.trace import Mode, Row, Trace, complex_truth, judged, roots
+from handgrad.trace import Mode, Row, Trace, judged, roots
 from manual.module import Module
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -26,10 +26,14 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Isolated:
-    """One call of one module, judged alone: `kind` is its class, `rows` its output and its gradients."""
+    """One call of one module, judged alone: `kind` is its class, `rows` its output and its gradients.
+
+    `against` says in words what these were held against, `stopped` what the hand-written one raised.
+    """
 
     name: str
     kind: str
+    against: str
     rows: list[Row]
     stopped: str = ""
 
@@ -76,15 +80,15 @@ class _Alone:
         try:
             values = self._by_hand(module)
         except MISFITS as error:
-            return Isolated(self.call.name, kind, [], f"raised {type(error).__name__}: {error}")
-        truth: Truth | None = None
+            return Isolated(self.call.name, kind, "", [], f"raised {type(error).__name__}: {error}")
+        truth: Truth = NoTruth()  # the complex step does not go through autograd's modules inside of this one
         if self.dtype == "float32":
             truth = WideTruth(self._with_autograd(self.sides.wide))
         elif not dict(module.named_children()):
             truth = self._complex_truth()
         unit = units(lambda mode: self._with_autograd(self.sides.wide, mode), self.dtype)
         rows = [judged(n, values[n], references[n], truth, unit[n]) for n in values if n in references]
-        return Isolated(self.call.name, kind, rows)
+        return Isolated(self.call.name, kind, truth.kind, rows)
 
     def _upstream(self, output: Any) -> Any:
         """Return a random gradient of the structure of `output`, the same on both sides, in float64."""
@@ -108,7 +112,7 @@ class _Alone:
         by_parameter = {n: np.zeros_like(p.data) if p.grad is None else p.grad for n, p in named.items()}
         return self._named(output, grads if isinstance(grads, tuple) else (grads,), by_parameter)
 
-    def _complex_truth(self) -> Truth | None:
+    def _complex_truth(self) -> Truth:
         module: Module = modules(roots(self.sides.complex))[self.path]
         inputs = mapped(self.call.inputs, "", lambda name, value: _typed(value, np.clongdouble))
 

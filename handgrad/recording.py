@@ -26,8 +26,8 @@ from manual.module import Module
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Change = Callable[[str, Any], Any]
-# What a hand-written half can raise about the shapes, dtypes and indices that it meets.
-MISFITS = (ValueError, TypeError, IndexError)
+# What a hand-written half can raise about what it meets: shapes, dtypes, indices, names, a half that is not there.
+MISFITS = (ArithmeticError, AssertionError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError)
 
 
 @dataclass(eq=False)

@@ -5,7 +5,7 @@ those of the parameters, and the parameters after the step. An experiment that i
 drawn at random is handed to the output instead.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -14,14 +14,13 @@ import numpy as np
 import torch
 
 from handgrad.data import Data
-from handgrad.exact import ComplexTruth, Truth, WideTruth, units
+from handgrad.exact import Truth, WideTruth, complex_truth, units
 from handgrad.experiment import Experiment, State
 from handgrad.judging import Judgement, judge
 from handgrad.loop import batches
 from handgrad.recording import MISFITS, Recording, by_hand, with_autograd
 from handgrad.sides import ManualSide
 from handgrad.torch_side import TorchSide, choose_device
-from manual.module import Module, Parameter
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Mode = AbstractContextManager[Any]
@@ -59,8 +58,9 @@ class Row:
 class Trace:
     """The first step of an experiment, traced on both sides and judged tensor by tensor.
 
-    `rows` are the tensors that both sides have, `hand_lacks` and `autograd_lacks` the names that one has not.
-    `stopped` says where the hand-written side raised an error; what it had not reached by then is lacking.
+    `truth` is what they are held against. `rows` are the tensors that both sides have, `hand_lacks` and
+    `autograd_lacks` the names that one has not. `stopped` says where the hand-written side raised an error; what it
+    had not reached by then is lacking.
     """
 
     def __init__(self, experiment: Experiment, device: str = "cpu") -> None:
@@ -80,9 +80,9 @@ class Trace:
         self.stopped = self.hand.stopped
         self.hand_lacks = [name for name in references if name not in values]
         self.autograd_lacks = [name for name in values if name not in references]
-        truth = self._truth()
+        self.truth = self._truth()
         unit = units(lambda mode: self._with_autograd(self.wide_side(), mode)[1], experiment.dtype)
-        self.rows = [judged(n, values[n], references[n], truth, unit[n]) for n in values if n in references]
+        self.rows = [judged(n, values[n], references[n], self.truth, unit[n]) for n in values if n in references]
 
     @property
     def ok(self) -> bool:
@@ -153,7 +153,7 @@ class Trace:
             found |= after
         return found if not recording.stopped else {n: v for n, v in found.items() if n not in after}
 
-    def _truth(self) -> Truth | None:
+    def _truth(self) -> Truth:
         if self.experiment.dtype == "float32":
             return WideTruth(self._with_autograd(self.wide_side())[1])
         side = self.hand_side(np.clongdouble)
@@ -173,17 +173,7 @@ def roots(side: Any) -> Mapping[str, Any]:
     return {"": side.network, "objective": side.objective}
 
 
-def complex_truth(
-    roots: Mapping[str, Module], parameters: Mapping[str, Parameter], forward: Callable[[], Any], lr: float = 0.0
-) -> Truth | None:
-    """Return the truth by complex steps of a hand-written forward; None where that raises and so has none."""
-    try:
-        return ComplexTruth(roots, parameters, forward, lr)
-    except MISFITS:
-        return None
-
-
-def judged(name: str, hand: Array, autograd: Array, truth: Truth | None, unit: Array) -> Row:
+def judged(name: str, hand: Array, autograd: Array, truth: Truth, unit: Array) -> Row:
     """Judge one tensor: its shape and dtype, then NaN and infinities, then its numbers."""
     if hand.shape != autograd.shape:
         return Row(name, hand, autograd, reason=f"its shape is {hand.shape}, autograd's {autograd.shape}")
@@ -194,11 +184,10 @@ def judged(name: str, hand: Array, autograd: Array, truth: Truth | None, unit: A
     a, b = hand.astype(np.float64), autograd.astype(np.float64)
     apart = judge(a, b, None, unit).units
     known = np.full(a.shape, np.nan, np.longdouble)
-    if truth is not None:
-        furthest = [np.unravel_index(i, a.shape) for i in np.argsort(-apart, axis=None, kind="stable")[:ENTRIES]]
-        indices = [tuple(int(i) for i in index) for index in furthest]
-        for index, value in zip(indices, truth.entries(name, indices), strict=True):
-            known[index] = value
+    furthest = [np.unravel_index(i, a.shape) for i in np.argsort(-apart, axis=None, kind="stable")[:ENTRIES]]
+    indices = [tuple(int(i) for i in index) for index in furthest]
+    for index, value in zip(indices, truth.entries(name, indices), strict=True):
+        known[index] = value
     found = judge(a, b, known, unit)
     worst = np.unravel_index(int(np.argmax(found.units)), a.shape)
     at = tuple(int(i) for i in worst)

@@ -13,6 +13,7 @@ def full(trace: Trace, isolated: Sequence[Isolated]) -> Iterator[str]:
     """Yield the whole report, line by line."""
     yield from title(trace.experiment)
     yield f"  devices   by hand: NumPy on the CPU; with autograd: PyTorch on {trace.device}"
+    yield f"  judged    against {trace.truth.kind}"
     yield from ("", "The first step in order of computation; of each tensor the entry that is furthest apart")
     yield from _table(trace)
     for who, names in (("By hand", trace.hand_lacks), ("With autograd", trace.autograd_lacks)):
@@ -85,6 +86,7 @@ def results(trace: Trace, isolated: Sequence[Isolated]) -> dict[str, Any]:
         "title": trace.experiment.title,
         "source": trace.experiment.source,
         "device": str(trace.device),
+        "against": trace.truth.kind,
         "tensors": [_row(row) for row in trace.rows],
         "first_wrong": None if trace.first_wrong is None else trace.first_wrong.name,
         "stopped": trace.stopped or None,
@@ -96,6 +98,7 @@ def results(trace: Trace, isolated: Sequence[Isolated]) -> dict[str, Any]:
                 "module": found.kind,
                 "in_parity": found.ok,
                 "reason": found.reason or None,
+                "against": found.against,
                 "tensors": [_row(row) for row in found.rows],
             }
             for found in isolated
