@@ -37,16 +37,13 @@ class Linear:
 
     def backward(self, grad_output, saved, input_grad=True):
         x, y = saved
-        slope = {"no slope": 1.0, "twice": 1 / (1 + np.exp(-y)) * (1 - 1 / (1 + np.exp(-y)))}.get(
-            self.wrong, y * (1 - y)
-        )
+        a = 1 / (1 + np.exp(-y)) if self.wrong == "twice" else y
+        slope = a * (1 - a)
         g = grad_output * slope
         if self.wrong == "upstream overwritten":
             grad_output *= slope
         if self.wrong == "hidden":
             x = self.kept
-        if self.wrong == "sign":
-            g = -g
         dw, db = g.T @ x, g.sum(0)
         if self.wrong == "bias mean":
             db = g.mean(0)
@@ -151,6 +148,7 @@ class Cell:
 
     def backward(self, grad_output, saved):
         (dh2, dc2), (x, h, t) = grad_output, saved
+        if self.wrong == "upstream lost":
+            dc2 = 0 * dc2
         dt = dh2 * h * (1 - t**2)
-        dc = dt if self.wrong == "branch lost" else dt + dc2
-        return dt + dc2 * h, (dh2 * t + dc2 * x, dc)
+        return dt + dc2 * h, (dh2 * t + dc2 * x, dt + dc2)

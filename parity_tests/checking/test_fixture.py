@@ -13,6 +13,9 @@ import torch
 
 import handgrad
 from handgrad import check, cmp
+from handgrad.checking.functions import check_function
+from handgrad.checking.modules import check_module
+from handgrad.checking.optimizers import check_optimizer
 from parity_tests.checking.functions import gate, reference
 from parity_tests.checking.layers import Linear
 from parity_tests.checking.networks import backward, forward, make
@@ -35,25 +38,25 @@ CASES = {
         "twice",
         "dz1",
     ),
-    "module": (lambda check, wrong: check.module(Linear(4, 3, wrong), TorchLinear(4, 3), X), "twice", "dbias"),
-    "function": (lambda check, wrong: check.function(gate(wrong), reference, X, X[0]), "branch lost", "dx"),
+    "module": (lambda check, wrong: check.module(Linear(4, 3, wrong), TorchLinear(4, 3), X), "bias left out", "output"),
+    "function": (lambda check, wrong: check.function(gate(wrong), reference, X, X[0]), "forward", "output0"),
     "optimizer": (lambda check, wrong: check.optimizer(sgd(0.2 if wrong else 0.1), torch_sgd), "rate", "W at step 1"),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_fixture(parity_check, case):
-    """Right code passes; wrong code fails the test, with the report as the message; `check` itself only returns it."""
+    """Right code passes; wrong code fails the test, with the report as the message."""
     run, wrong, first = CASES[case]
     assert run(parity_check, "").ok
     with pytest.raises(AssertionError, match=f"WRONG: {first} goes wrong first"):
         run(parity_check, wrong)
-    assert run(check, wrong).first_wrong == first
 
 
 def test_names_of_the_package():
     assert handgrad.__all__ == ["check", "cmp"]
     assert handgrad.cmp is cmp
+    assert (check.module, check.function, check.optimizer) == (check_module, check_function, check_optimizer)
     assert list(inspect.signature(check).parameters)[:4] == ["forward", "backward", "params", "inputs"]
     with pytest.raises(AttributeError, match="no attribute 'chek'"):
         handgrad.chek  # noqa: B018

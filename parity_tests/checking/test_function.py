@@ -1,6 +1,9 @@
 """check.function: functions whose backward somebody wrote, beside the plain formula, in every way to call them."""
 
+import inspect
 import sys
+from functools import cache
+from itertools import count
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +19,7 @@ RNG = np.random.default_rng(0)
 X, W = RNG.normal(size=(5, 4)), RNG.normal(size=4)
 
 
+@cache
 def report(wrong="", **options):
     return check_function(gate(wrong), reference, X, W, **options)
 
@@ -31,11 +35,8 @@ def test_right():
 
 MISTAKES = {
     "forward": ("output0", "forward", None),
-    "no slope": ("dx", "backward", "ACT-MISSING"),
     "branch lost": ("dx", "backward", "ACC-BRANCH-LOST"),
-    "no sum": ("dw", "backward", None),
     "none": ("dw", "backward", "ACC-BRANCH-LOST"),
-    "race": ("dw", "backward", None),
     "unwritten": ("dx", "backward", "KERN-UNINIT"),
     "reads grad_output as contiguous": ("dx", "backward", "KERN-STRIDE"),
     "reads an expanded grad_output": ("dx", "backward", "KERN-STRIDE"),
@@ -56,24 +57,22 @@ def test_where_and_why(wrong):
     assert cause is None or cause == (found.causes[0].id if found.causes else ""), str(found)
 
 
-def test_a_race_that_is_too_small_for_the_formula_is_found_by_repeating():
-    def racing(x):
-        class Double(torch.autograd.Function):
-            @staticmethod
-            def forward(ctx, x):
-                return 2 * x
+def test_a_race():
+    """Right in nine calls of ten, as a race is: the formula agrees, and only runs that are repeated tell."""
+    calls = count(1)
 
-            @staticmethod
-            def backward(ctx, g):
-                late = torch.rand(()) < 0.5
-                return torch.where(torch.arange(len(g))[:, None] == 3, 2 * g * (0 if late else 1), 2 * g)
+    class Racing(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return 2 * x
 
-        return Double.apply(x)
+        @staticmethod
+        def backward(ctx, g):
+            late = torch.arange(len(g))[:, None] == 3
+            return torch.where(late & (next(calls) % 10 == 0), 0, 2 * g)
 
-    torch.manual_seed(3)
-    found = check_function(racing, lambda x: 2 * x, X, runs=12)
-    assert not found.ok
-    assert found.first_wrong == "dx"
+    found = check_function(Racing.apply, lambda x: 2 * x, X, runs=12)
+    assert (found.first_wrong, found.causes[0].id) == ("dx", "KERN-RACE"), str(found)
 
 
 def test_another_order_of_sums_is_fine():
@@ -125,8 +124,9 @@ def test_other_inputs_of_make_inputs():
         return rng.normal(size=(n, d)), rng.normal(size=d)
 
     assert report(make_inputs=make).ok
-    found = report("no slope", make_inputs=make)
-    assert found.causes[0].id == "ACT-MISSING"
+    found = report("branch lost", make_inputs=make)
+    assert found.causes[0].id == "ACC-BRANCH-LOST"
+    assert "fresh inputs" in found.probe
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,5 @@ def test_an_error_in_the_function_is_theirs_and_says_how_it_was_called():
 
 
 def test_the_given_switches_are_all_planted():
-    import inspect
-
     source = inspect.getsource(Gate)
     assert all(f'"{wrong}"' in source for wrong in MISTAKES)
