@@ -19,7 +19,7 @@ from handgrad.checking.operations import Operation
 from handgrad.checking.recognition import operations
 from handgrad.checking.record import Array, Arrays, Record, Tensor
 from handgrad.checking.report import Cause
-from handgrad.checking.rules import RULES, Rule, Use
+from handgrad.checking.rules import RULES, Rule, Use, Wrong
 from handgrad.checking.scales import EDGES, named_ratio, sizes
 from handgrad.checking.search import Search
 
@@ -44,16 +44,21 @@ class Diagnosis:
         self.operations = operations(record)
         self.sizes = sizes(record)
         self._uses: dict[int, Use] = {}
+        self._made: dict[tuple[int, int], list[tuple[str, Wrong]]] = {}
 
     def causes(self, name: str, current: dict[int, Tensor]) -> list[Hypothesis]:
         """Return what fits the gradient of `name`, best first; `current` are the gradients it should follow from."""
         found: list[Hypothesis] = []
-        self._uses = {}
+        self._uses, self._made = {}, {}
         near = self._near(name)
+        named = [self.record.named[n] for n in self.order]
         for rule, uses in _candidates(near):
-            for variant, detail in self._variants(rule, uses[0], current):
-                changes = self._replay(rule, uses, variant, current)
-                explained = None if changes is None else self._fits(name, current, changes)
+            for variant, (detail, _) in enumerate(self._formula(rule, self._used(uses[0], current))):
+                first = self._replay(rule, uses, variant, current, [self.record.named[name]])
+                if first is None or not self._gives(name, current, first):
+                    continue
+                changes = self._replay(rule, uses, variant, current, named) or {}
+                explained = self._fits(name, current, changes)
                 if explained is not None:
                     found.append(Hypothesis(self._cause(rule, uses, detail), rule.fine, explained, len(found)))
         for operation in reversed(near):
@@ -128,24 +133,28 @@ class Diagnosis:
         last = operation.output is self.record.loss
         return Use(operation, up.numpy(), operation.true(self.record, up), self.sizes, last, self.record)
 
-    def _variants(self, rule: Rule, operation: Operation, current: dict[int, Tensor]) -> list[tuple[int, str]]:
-        with np.errstate(all="ignore"):
-            found = list(rule.formula(self._used(operation, current)))
-        return [(number, detail) for number, (detail, _) in enumerate(found)]
+    def _formula(self, rule: Rule, use: Use) -> list[tuple[str, Wrong]]:
+        """Return the rule's wrong gradients, formed once where the operation's gradient is the expected one."""
+        key = (id(rule), id(use))
+        if key not in self._made:
+            with np.errstate(all="ignore"):
+                found = list(rule.formula(use))
+            if self._uses.get(id(use.operation)) is not use:
+                return found
+            self._made[key] = found
+        return self._made[key]
 
     def _replay(
-        self, rule: Rule, uses: Sequence[Operation], variant: int, current: dict[int, Tensor]
+        self, rule: Rule, uses: Sequence[Operation], variant: int, current: dict[int, Tensor], tensors: list[Tensor]
     ) -> dict[int, Tensor] | None:
-        """Return how every tensor's gradient changes where these operations follow the rule, the last first."""
-        tensors = [self.record.named[n] for n in self.order]
+        """Return how these tensors' gradients change where the operations follow the rule, the last first."""
         if len(uses) > 1:
-            tensors += [o.output for o in uses]
+            tensors = tensors + [o.output for o in uses]
         changes: dict[int, Tensor] = {}
         for operation in uses:
             moved = {key: current[key] + change for key, change in changes.items() if key in current}
             use = self._use(operation, {**current, **moved}) if moved else self._used(operation, current)
-            with np.errstate(all="ignore"):
-                made = list(rule.formula(use))
+            made = self._formula(rule, use)
             if variant >= len(made):
                 return None
             wrong = made[variant][1]
@@ -156,14 +165,18 @@ class Diagnosis:
                 changes[id(tensor)] = changes[id(tensor)] + change if id(tensor) in changes else change
         return changes
 
+    def _gives(self, name: str, current: dict[int, Tensor], changes: dict[int, Tensor]) -> bool:
+        """Return whether the changed gradient of `name` is the given one."""
+        tensor, given = self.record.named[name], self.given[name]
+        true = current[id(tensor)].numpy() if id(tensor) in current else np.zeros(given.shape)
+        return given.shape == true.shape and self._equal(name, true + changes[id(tensor)].numpy(), given)
+
     def _fits(self, name: str, current: dict[int, Tensor], changes: dict[int, Tensor]) -> int | None:
         """Return how many of the given gradients are reproduced; None unless `name` and all before it are."""
         explained = 0
         before = True
         for other in self.order:
-            tensor, given = self.record.named[other], self.given[other]
-            true = current[id(tensor)].numpy() if id(tensor) in current else np.zeros(given.shape)
-            same = given.shape == true.shape and self._equal(other, true + changes[id(tensor)].numpy(), given)
+            same = self._gives(other, current, changes)
             if before and not same:
                 return None
             explained += same
