@@ -1,12 +1,17 @@
-"""Mistakes that any operation can have: a gradient times a constant, a branch lost, counted twice or with its sign."""
+"""Mistakes that show as one constant factor, or in a bias: each named only where it can be what it says."""
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import combinations
 
-from handgrad.checking.record import Record, Tensor
+import numpy as np
+
+from handgrad.checking.record import Array, Node, Record, Tensor
 from handgrad.checking.rules import Rule, Use, Wrong
 
 MEANS = ("mean", "mse_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "smooth_l1_loss", "huber_loss")
+# What stands between a prediction and the loss even where no target has come in yet.
+REDUCING = (*MEANS, "sum", "pow", "_log_softmax", "nll_loss_forward", "log")
 
 
 def sizes(record: Record) -> dict[str, float]:
@@ -18,84 +23,218 @@ def sizes(record: Record) -> dict[str, float]:
     for node in record.nodes:
         if node.op in MEANS and node.outputs and node.outputs[0].dim() == 0 and node.inputs[0].numel() > 1:
             found.setdefault("the mean's count", float(node.inputs[0].numel()))
-    others = {int(size) for tensor in record.tensors for size in (*tensor.shape, tensor.numel())}
-    for size in sorted(others):
+    for size in sorted({int(size) for tensor in record.tensors for size in (*tensor.shape, tensor.numel())}):
         if size > 1 and float(size) not in found.values():
-            found["a tensor's size"] = found.get("a tensor's size", float(size))
             found[f"the size {size}"] = float(size)
-    found.pop("a tensor's size", None)
     return found
 
 
 def named_ratio(use: Use, roles: Sequence[str], ratio: float, target: Tensor) -> Iterator[tuple[str, str]]:
-    """Yield (id, sentence) of all that multiplies a contribution by this constant; nothing where none is known."""
+    """Yield (id, sentence) of all that multiplies a contribution by this constant; nothing where none is known.
+
+    A lost contribution, 0, and one that is added twice are left to those who look at all contributions together.
+    """
 
     def near(value: float) -> bool:
         return abs(ratio - value) <= 1e-9 * abs(value)
 
+    operation, record = use.operation, use.record
     if near(1):
         return
-    batch = use.sizes.get("the batch size", 0.0)
-    parameter = target.grad_fn is None
-    if abs(ratio) < 1e-9:
-        yield "ACC-BRANCH-LOST", "one consumer's gradient is not added"
-    if near(-1):
-        if use.operation.node.op in ("sub", "rsub", "neg"):
-            yield "OP-SUB-SIGN", "u - v hands -grad to v: the sign is lost"
+    if penalises(record, operation.node, target):
+        if abs(ratio) < 1e-9:
+            yield "REG-MISSING", "the penalty on it is in the loss, but not in its gradient"
         else:
-            yield "LOSS-SIGN", "the sign is wrong"
-    if near(2) and len(roles) < len(use.true) + (len(use.true) == 1):
-        yield "ACC-DOUBLE-COUNT", "a contribution is added twice"
-    if near(2) or near(0.5):
-        yield (
-            "LOSS-FACTOR-2",
-            "a factor 2 too much" if ratio > 1 else "the factor 2 of the square's derivative is missing",
-        )
-    count = use.sizes.get("the mean's count", 0.0)
-    if count > 1 and count != batch and near(count):
-        yield "LOSS-NO-MEAN", f"1/N with N = {count:g} is missing: the loss is a mean, its gradient a sum"
-    if batch > 1 and near(batch):
-        yield "LOSS-NO-MEAN", f"1/N with N = {batch:g} is missing: the loss is a mean, its gradient a sum"
-    if batch > 1 and near(1 / batch):
-        yield (
-            "BIAS-MEAN" if parameter and target.dim() == 1 else "LOSS-DOUBLE-MEAN",
-            f"1/N with N = {batch:g} is applied once too often",
-        )
-    for name, size in use.sizes.items():
-        if name in ("the batch size", "the mean's count") and near(size):
-            continue
-        if near(size) or near(1 / size):
-            yield (
-                "LOSS-WRONG-COUNT",
-                f"the wrong count: {name} is {'multiplied in' if ratio > 1 else 'divided by once too often'}",
-            )
-        if near(math.sqrt(size)) or near(1 / math.sqrt(size)):
+            yield "REG-FACTOR", f"the penalty's part of the gradient is {ratio:.6g} times what it should be"
+        return
+    if abs(ratio) < 1e-9:
+        return
+    if near(-1) and operation.node.op in ("sub", "rsub", "neg"):
+        yield "OP-SUB-SIGN", "u - v hands -grad to v: the sign is lost"
+        return
+    for power in (1, 2):
+        scale = constant_scale(use)
+        if scale and (near(scale**-power) or near(scale**power)):
+            missing = near(scale**-power)
             yield (
                 "ATT-SCALE",
-                f"the scale 1/sqrt({size:g}) is applied {'too rarely' if ratio > 1 else 'once too often'}",
+                f"the scale 1/sqrt(d) is {'missing in this gradient' if missing else 'applied once more'}",
             )
-        if batch > 1 and near(batch / size):
+            return
+    yield from _of_loss(use, ratio, target, near)
+
+
+def _of_loss(use: Use, ratio: float, target: Tensor, near: Callable[[float], bool]) -> Iterator[tuple[str, str]]:
+    """Yield what a factor is between the prediction and the loss, or of a parameter's whole gradient."""
+    head = id(use.operation.node) in heads(use.record)
+    users = [n for n in use.record.nodes if any(t is target for t in n.inputs)]
+    whole = target.grad_fn is None and any(use.record.named[n] is target for n in use.record.parameters)
+    whole = whole and len(users) == 1
+    batch, count = (use.sizes.get(name, 0.0) for name in ("the batch size", "the mean's count"))
+    if near(-1) and (head or whole):
+        yield "LOSS-SIGN", "the sign is wrong"
+    if (near(2) or near(0.5)) and head:
+        much = "a factor 2 too much" if ratio > 1 else "the factor 2 of the square's derivative is missing"
+        yield "LOSS-FACTOR-2", much
+    for size in {n for n in (count, batch) if n > 1}:
+        if near(size) and (head or whole):
+            yield "LOSS-NO-MEAN", f"1/N with N = {size:g} is missing: the loss is a mean, its gradient a sum"
+    if batch > 1 and near(1 / batch):
+        bias = target.grad_fn is None and target.dim() == 1
+        yield "BIAS-MEAN" if bias else "LOSS-DOUBLE-MEAN", f"1/N with N = {batch:g} is applied once too often"
+        return
+    for name, size in use.sizes.items() if head else ():
+        if name not in ("the batch size", "the mean's count") and (near(size) or near(1 / size)):
+            how = "multiplied in" if ratio > 1 else "divided by once too often"
+            yield "LOSS-WRONG-COUNT", f"the wrong count: {name} is {how}"
+        elif batch > 1 and near(batch / size):
             yield "LOSS-WRONG-COUNT", f"the wrong count: divided by {name}, not by {batch:g}"
+        elif count > 1 and near(count / size):
+            yield "LOSS-WRONG-COUNT", f"the wrong count: divided by {name}, not by {count:g}"
+
+
+def constant_scale(use: Use) -> float:
+    """Return the constant 1/sqrt(d) by which the operation multiplies, d being a size of the run; else 0."""
+    node = use.operation.node
+    if node.op not in ("mul", "div") or len(node.args) < 2:
+        return 0.0
+    numbers = [a for a in node.args[:2] if isinstance(a, float | int) and not isinstance(a, bool)]
+    numbers += [float(a) for a in node.args[:2] if isinstance(a, Tensor) and a.dim() == 0 and not a.requires_grad]
+    if len(numbers) != 1 or not numbers[0] > 0:
+        return 0.0
+    scale = 1 / numbers[0] if node.op == "div" else float(numbers[0])
+    for size in use.sizes.values():
+        # torch's own attention multiplies queries and keys by the root of the scale each.
+        if abs(scale**2 * size - 1) < 1e-9 or abs(scale**4 * size - 1) < 1e-9:
+            return scale
+    return 0.0
+
+
+@lru_cache(maxsize=4)
+def heads(record: Record) -> set[int]:
+    """Return the identities of the operations between the prediction and the loss.
+
+    They are those after which no parameter comes in, from where an input (a target) has come in or a reduction begins.
+    """
+    parameters = {id(record.named[name]) for name in record.parameters}
+    inputs = {id(record.named[name]) for name in record.inputs}
+    depends: set[int] = set(parameters)
+    for node in record.nodes:
+        if any(id(t) in depends for t in node.inputs):
+            depends.update(id(t) for t in node.outputs)
+        elif any(id(t) in inputs for t in node.inputs):
+            inputs.update(id(t) for t in node.outputs)
+    mixed: set[int] = set()  # what comes before a parameter
+    for node in reversed(record.nodes):
+        direct = any(id(t) in parameters for t in node.inputs)
+        if direct or any(id(t) in mixed for t in node.outputs):
+            mixed.update(id(t) for t in node.inputs)
+    found: set[int] = set()
+    begun: set[int] = set()
+    for node in record.nodes:
+        behind = any(id(t) in begun for t in node.inputs)
+        target = any(id(t) in inputs for t in node.inputs) and any(id(t) in depends for t in node.inputs)
+        after = any(id(t) in depends for t in node.outputs) and not any(id(t) in mixed for t in node.inputs)
+        if after and (behind or target or node.op in REDUCING):
+            found.add(id(node))
+            begun.update(id(t) for t in node.outputs)
+    return found
+
+
+def penalises(record: Record, node: Node, target: Tensor) -> bool:
+    """Return whether an operation belongs to a penalty on the target: a term of the loss that depends on it alone.
+
+    A parameter's penalty is computed from parameters only, that of a hidden layer from this layer only; beside it
+    the loss has a term that is not.
+    """
+    terms = _terms(record)
+    if len(terms) < 2:
+        return False
+    own = [t for t in terms if id(node) in _nodes_of(record, t, target)]
+    alone = [t for t in terms if _alone(record, t, target)]
+    return len(own) == 1 and own[0] in alone and len(alone) < len(terms)
+
+
+def _terms(record: Record) -> list[Tensor]:
+    """Return the tensors whose weighted sum the loss is."""
+    maker = {id(t): node for node in record.nodes for t in node.outputs}
+    found, open_ = [], [record.loss]
+    while open_:
+        tensor = open_.pop()
+        node = maker.get(id(tensor))
+        inputs = [t for t in node.inputs if t.requires_grad] if node is not None else []
+        op = node.op if node is not None and tensor.dim() == 0 and all(t.dim() == 0 for t in inputs) else ""
+        if op in ("add", "sub", "stack") or (op in ("mul", "div") and len(inputs) == 1):
+            open_ += inputs
+        else:
+            found.append(tensor)
+    return found
+
+
+def _nodes_of(record: Record, term: Tensor, target: Tensor) -> set[int]:
+    """Return the operations that make a term from the target on; with the factors behind it."""
+    found: set[int] = set()
+    wanted = {id(term)}
+    for node in reversed(record.nodes):
+        if any(id(t) in wanted for t in node.outputs) and not any(t is target for t in node.outputs):
+            found.add(id(node))
+            wanted.update(id(t) for t in node.inputs if t is not target)
+    after = {id(term)}
+    for node in record.nodes:
+        if any(id(t) in after for t in node.inputs) and len([t for t in node.inputs if t.requires_grad]) == 1:
+            found.add(id(node))
+            after.update(id(t) for t in node.outputs)
+    return found
+
+
+def _alone(record: Record, term: Tensor, target: Tensor) -> bool:
+    """Return whether a term depends on the target and no input; on no parameter either if the target is none."""
+    leaves = {id(record.named[name]) for name in record.parameters} if target.grad_fn is None else set()
+    wanted, hit = {id(term)}, False
+    inputs = {id(record.named[name]) for name in (*record.inputs, *record.parameters)} - leaves - {id(target)}
+    for node in reversed(record.nodes):
+        if any(id(t) in wanted for t in node.outputs) and not any(t is target for t in node.outputs):
+            wanted.update(id(t) for t in node.inputs)
+            hit = hit or any(t is target for t in node.inputs)
+    hit = hit or term is target
+    return hit and not wanted & inputs
+
+
+def _edges(use: Use) -> Iterator[tuple[str, Array]]:
+    """Yield the operands that are added to every sample, with their right gradients."""
+    node = use.operation.node
+    for role, true in use.true.items():
+        conv = node.op == "convolution" and len(node.inputs) > 2 and use.operation.roles[role] is node.inputs[2]
+        if (node.op in ("add", "addmm", "baddbmm") and true.size < use.up.size and role != "a" and role != "b") or conv:
+            yield role, true
 
 
 def _bias_mean(use: Use) -> Iterable[tuple[str, Wrong]]:
-    for role, true in use.true.items():
-        if true.ndim < use.up.ndim or true.shape != use.up.shape:
-            yield role, {role: true / use.up.shape[0]}
+    """Divide by the count of each axis that is summed over, or of several."""
+    for role, true in _edges(use):
+        counts = {use.up.size // true.size, *use.up.shape[: use.up.ndim - true.ndim]}
+        for count in sorted(n for n in counts if n > 1):
+            yield f"{role}, 1/{count}", {role: true / count}
 
 
 def _bias_sum_all(use: Use) -> Iterable[tuple[str, Wrong]]:
-    for role, true in use.true.items():
-        if true.ndim < use.up.ndim and true.size > 1:
+    for role, true in _edges(use):
+        if true.size > 1 and abs(use.up.sum()) > 1e-9 * np.abs(use.up).sum():
             yield role, {role: 0 * true + use.up.sum()}
 
 
+def _bias_other_axes(use: Use) -> Iterable[tuple[str, Wrong]]:
+    for role, true in _edges(use):
+        for count in range(1, use.up.ndim):
+            for axes in combinations(range(use.up.ndim), count):
+                found = use.up.sum(axis=axes)
+                if found.shape == true.shape and not np.allclose(found, true, rtol=1e-9, atol=0):
+                    yield f"summed over {', '.join(map(str, axes))}", {role: found}
+
+
+_ADDED = ("any",)
 EDGES = [
-    Rule("BIAS-MEAN", ("add", "matmul"), "the bias gradient is averaged over the batch: it is a sum", _bias_mean),
-    Rule(
-        "BIAS-SUM-ALL",
-        ("add", "matmul"),
-        "the bias gradient is summed over all axes: every entry is the same",
-        _bias_sum_all,
-    ),
+    Rule("BIAS-MEAN", _ADDED, "the bias gradient is averaged over the samples: it is a sum", _bias_mean),
+    Rule("BIAS-SUM-ALL", _ADDED, "the bias gradient is summed over all axes: every entry is the same", _bias_sum_all),
+    Rule("BIAS-WRONG-AXIS", _ADDED, "the bias gradient is summed over the wrong axis", _bias_other_axes),
 ]

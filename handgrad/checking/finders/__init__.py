@@ -5,12 +5,18 @@ They are asked when no rule gives the user's numbers; what they propose has to g
 
 from collections.abc import Callable, Iterable
 
-from handgrad.checking.finders import mask, substitution
+from handgrad.checking.finders import contributions, loops, mask, relations, shapes, substitution
 from handgrad.checking.report import Cause
 from handgrad.checking.search import Proposal, Search
 
-FINDERS: list[Callable[[Search], Iterable[Proposal]]] = [substitution.find, mask.find]
+FINDERS: list[Callable[[Search], Iterable[Proposal]]] = [
+    contributions.find,
+    relations.find,
+    substitution.find,
+    loops.find,
+    mask.find,
+]
 # Where the shape is wrong nothing can be replayed: these look at the numbers alone.
-SHAPE_FINDERS: list[Callable[[Search], Iterable[Cause]]] = []
+SHAPE_FINDERS: list[Callable[[Search], Iterable[Cause]]] = [shapes.find]
 
 __all__ = ["FINDERS", "SHAPE_FINDERS"]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from handgrad.checking.finders.probe import DIRECTIONS, Probe
 from handgrad.checking.finders.ways import Ways, seen_as, vjp
 from handgrad.checking.operations import Operation
 from handgrad.checking.record import Array, Node, Tensor
@@ -16,6 +17,13 @@ OUTPUT_FORMS: dict[str, Callable[[Array], Array]] = {
     "sigmoid": lambda a: a * (1 - a),
     "exp": lambda a: a,
 }
+
+
+# What is linear in each operand: another value there moves a result by a product that is found once for all values.
+LINEAR = {"mm", "bmm", "addmm", "baddbmm", "mv", "addmv", "dot", "mul", "convolution"}
+
+# What has the same derivative everywhere reads none of its operands.
+ADDITIVE = {"add", "sub", "rsub", "neg", "sum", "mean", "cat", "stack", "select", "slice", "split", "masked_fill"}
 
 
 @dataclass(eq=False)
@@ -35,6 +43,8 @@ class Slot:
 def slots(operation: Operation) -> Iterator[Slot]:
     """Yield the slots of an operation as torch ran it."""
     node = operation.node
+    if node.op in ADDITIVE:
+        return
     roles = list(operation.roles.values())
     for number, tensor in enumerate(node.inputs):
         if tensor.is_floating_point() and tensor.numel() > 1 and all(tensor is not t for t in node.inputs[:number]):
@@ -49,6 +59,32 @@ def slots(operation: Operation) -> Iterator[Slot]:
             return {id(roles[0]): up.numpy() * OUTPUT_FORMS[node.op](value.detach().numpy())}
 
         yield Slot(operation, operation.output, -1, from_output)
+
+
+def reading(slot: Slot, up: Tensor, probe: Probe) -> list[Array] | None:
+    """Return for each direction the array C for which reading v moves the target by <C, v - own>.
+
+    With f linear in the slot's operand and in the other one, whose derivative along r is b', <f'(v)^T up, b'> =
+    <up, f(v, b')> = <C, v>, where C is the gradient of <up, f(., b')>. None where the operation is not linear.
+    """
+    node = slot.operation.node
+    others = [t for t in slot.operation.roles.values() if t is not slot.tensor and id(t) in probe.moved]
+    if node.op not in LINEAR or slot.operand < 0 or len({id(t) for t in node.inputs}) < len(node.inputs):
+        return None
+    total = [np.zeros(tuple(slot.tensor.shape)) for _ in range(DIRECTIONS)]
+    for other in others:
+        for number, along in enumerate(probe.moved[id(other)] or []):
+            total[number] = total[number] + bilinear(node, slot.tensor, other, torch.from_numpy(along), up)
+    return total
+
+
+def bilinear(node: Node, tensor: Tensor, other: Tensor, value: Tensor, up: Tensor) -> Array:
+    """Return d <up, f> / d tensor with `value` in the other operand; what is added beside counts for nothing."""
+    if node.op in ("addmm", "baddbmm", "addmv") and (tensor is node.inputs[0] or other is node.inputs[0]):
+        return np.zeros(tuple(tensor.shape))
+    if node.op == "convolution" and len(node.inputs) > 2 and (tensor is node.inputs[2] or other is node.inputs[2]):
+        return np.zeros(tuple(tensor.shape))
+    return vjp(node, up, [tensor], {id(other): value})[id(tensor)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from handgrad.checking.finders.probe import Probe
-from handgrad.checking.finders.slots import Other, Others, Slot, made_by, slots, wrong
+from handgrad.checking.finders.slots import Other, Others, Slot, made_by, reading, slots, wrong
 from handgrad.checking.finders.ways import VIEWS, Ways, seen_as
 from handgrad.checking.operations import Operation
 from handgrad.checking.record import Array, Tensor
@@ -61,7 +61,12 @@ def proposal(
 def _exchanged(
     search: Search, probe: Probe, others: Others, slot: Slot, up: Tensor, true: dict[int, Array]
 ) -> Iterator[Proposal]:
-    for other in others.of(slot):
+    found = others.of(slot)
+    reads = reading(slot, up, probe)
+    if reads is not None:
+        own = slot.tensor.detach().numpy()
+        found = [o for o in found if probe.fits(np.array([(c * (o.value.numpy() - own)).sum() for c in reads]))]
+    for other in found:
         off = wrong(slot, other.value, up, true)
         for pairs in parts(slot.operation, off):
             if pairs and probe.fits(probe.total(pairs)):
@@ -122,13 +127,16 @@ def label(search: Search, tensor: Tensor) -> str:
 
 def _reordered(probe: Probe, slot: Slot, up: Tensor, true: dict[int, Array]) -> Iterator[Proposal]:
     """Yield the samples in another order: moved by any number, reversed, two exchanged."""
-    value = slot.tensor.detach()
-    if slot.operand < 0 or value.dim() < 2 or not 1 < value.shape[0] <= 64:
+    value, reads = slot.tensor.detach(), reading(slot, up, probe)
+    if reads is None or value.dim() < 2 or not 1 < value.shape[0] <= 128:
         return
-    for order, how in _orders(value.shape[0]):
-        off = wrong(slot, value[order], up, true)
-        for pairs in parts(slot.operation, off):
-            if pairs and probe.fits(probe.total(pairs)):
+    rows = value.numpy().reshape(len(value), -1)
+    products = [rows @ c.reshape(len(value), -1).T for c in reads]  # [m, n]: sample m read where n belongs
+    place = np.arange(len(value))
+    for order, how in _orders(len(value)):
+        if probe.fits(np.array([k[order, place].sum() - np.trace(k) for k in products])):
+            off = wrong(slot, value[order], up, true)
+            for pairs in parts(slot.operation, off):
                 sentence = f"the samples of an operand are {how}: those of the activation and of the delta differ"
                 yield proposal("LIN-SAMPLE-MISALIGNED", sentence, "", [slot.operation], pairs)
 
@@ -139,7 +147,7 @@ def _orders(size: int) -> Iterator[tuple[Array, str]]:
         yield np.roll(index, by), f"moved by {min(by, size - by)}"
     if size > 2:
         yield index[::-1].copy(), "in reverse"
-    for i in range(size if size <= 16 else 0):
+    for i in range(size):
         for j in range(i + 1, size):
             order = index.copy()
             order[[i, j]] = order[[j, i]]

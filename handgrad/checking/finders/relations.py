@@ -1,0 +1,136 @@
+"""The whole gradient against what it could be taken for: its entries in another order, a sibling's, cut to a type."""
+
+from collections.abc import Iterator
+from itertools import permutations
+from math import prod
+
+import numpy as np
+import torch
+
+from handgrad.checking.finders.shapes import near
+from handgrad.checking.record import Array, Tensor
+from handgrad.checking.search import Proposal, Search
+
+BLOCKS = range(2, 13)
+
+
+def find(search: Search) -> Iterator[Proposal]:
+    """Yield every relation of the given gradient, or of one on the way to it, to right ones."""
+    if search.target.numel() > 1:
+        yield from _cut(search)
+        yield from _from_weights(search)
+        yield from _swapped(search)
+        yield from _laid_out(search)
+
+
+def _whole(search: Search, identity: str, sentence: str, detail: str = "") -> Proposal:
+    change = torch.from_numpy(np.array(search.given - search.expected, dtype=np.float64))
+    return Proposal(identity, sentence, detail, [], [(search.target, change)])
+
+
+def _cut(search: Search) -> Iterator[Proposal]:
+    """Yield a gradient, the target's or one on the way to it, that lost its digits in an integer or half precision."""
+    tensors = {id(search.target): search.target}
+    for operation in search.near:
+        if operation.kind == "any":
+            tensors[id(operation.output)] = operation.output
+    for tensor in tensors.values():
+        up = search.up(tensor)
+        for identity, cut in (("NUM-INT-TRUNC", up.trunc()), ("NUM-INT-TRUNC", up.floor())):
+            if (
+                tensor.numel() > 1
+                and up.any()
+                and (cut.any() or search.given.dtype.kind in "iu" or not search.given.any())
+            ):
+                sentence = "the gradient is held in integers: what stands behind the point is lost"
+                yield Proposal(identity, sentence, "", [], [(tensor, cut - up)])
+        half = up.to(torch.float16).to(up.dtype)
+        if tensor.numel() > 1 and not torch.equal(half, up) and bool(half.isfinite().all()):
+            sentence = "the gradient is held in half precision"
+            yield Proposal("NUM-HALF", sentence, "", [], [(tensor, half - up)])
+
+
+def _from_weights(search: Search) -> Iterator[Proposal]:
+    """Yield a bias gradient that is a sum or a mean of a weight's."""
+    for name in search.record.parameters:
+        tensor = search.record.named[name]
+        grad = search.up(tensor).numpy()
+        if tensor is search.target or grad.ndim <= search.given.ndim:
+            continue
+        for axis in range(grad.ndim):
+            for how, made in (("sum", grad.sum(axis=axis)), ("mean", grad.mean(axis=axis))):
+                if near(search.given, made) and made.any():
+                    sentence = f"it is the {how} of d{name} over axis {axis}: the inputs are in it; sum the delta"
+                    yield _whole(search, "BIAS-FROM-DW", sentence)
+
+
+def _swapped(search: Search) -> Iterator[Proposal]:
+    """Yield another tensor's right gradient, or the target's own with its blocks exchanged."""
+    taken = [
+        (n, t) for n, t in search.record.named.items() if t is not search.target and t.shape == search.target.shape
+    ]
+    for name, tensor in taken:
+        if search.given.any() and near(search.given, search.up(tensor).numpy()) and _siblings(search, tensor):
+            there = torch.from_numpy(search.expected) - search.up(tensor)
+            here = torch.from_numpy(search.given - search.expected)
+            sentence = f"it is the gradient of {name}: the two are exchanged"
+            yield Proposal("PATH-SWAPPED", sentence, "", [], [(search.target, here), (tensor, there)])
+            yield _whole(search, "PATH-SWAPPED", f"it is the gradient of {name}")
+    given, true = search.given, search.expected
+    for axis, size in enumerate(true.shape):
+        for count in (n for n in BLOCKS if axis > 0 and size % n == 0 and n < size):
+            blocks = [np.split(a, count, axis=axis) for a in (given, true)]
+            order = [next((j for j, b in enumerate(blocks[1]) if near(a, b)), -1) for a in blocks[0]]
+            if sorted(order) == list(range(count)) and order != sorted(order):
+                sentence = f"the {count} blocks along axis {axis} stand in the order {', '.join(map(str, order))}"
+                yield _whole(search, "PATH-SWAPPED", sentence)
+
+
+def _siblings(search: Search, tensor: Tensor) -> bool:
+    """Return whether one operation takes both, or both are parameters."""
+    both = (tensor, search.target)
+    if all(t.grad_fn is None for t in both):
+        return any(search.record.named[n] is tensor for n in search.record.parameters)
+    return any(all(any(t is i for i in n.inputs) for t in both) for n in search.record.nodes)
+
+
+def _laid_out(search: Search) -> Iterator[Proposal]:
+    """Yield the target's own gradient, or one on the way, with its entries in the order of another layout."""
+    seen: set[tuple[int, ...]] = set()
+    tensors = [search.target, *(o.output for o in search.near if o.kind == "any")]
+    for tensor in tensors:
+        up = search.up(tensor).numpy()
+        key = (id(tensor),)
+        if key in seen or up.size != search.given.size or not up.any():
+            continue
+        seen.add(key)
+        if not near(np.sort(search.given, axis=None), np.sort(up, axis=None)):
+            continue
+        for detail, made in _layouts(up, search.given.shape):
+            if near(search.given, made):
+                sentence = "the entries are right, but in another order: reshaped where axes are to be exchanged"
+                yield _whole(search, "SHAPE-FLATTEN-ORDER", sentence, detail)
+                return
+
+
+def _layouts(up: Array, shape: tuple[int, ...]) -> Iterator[tuple[str, Array]]:
+    """Yield `up` with axes split, exchanged and read as `shape`."""
+    for split in _splits(up.shape, shape):
+        parts = up.reshape(split)
+        for order in permutations(range(len(split))):
+            yield f"as {split} in the order {order}", parts.transpose(order).reshape(shape)
+
+
+def _splits(own: tuple[int, ...], shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Yield the shape itself, and with one axis split in two or three, at most five axes in all."""
+    own = tuple(n for n in own if n > 1)
+    yield own
+    for axis, size in enumerate(own):
+        for first in (n for n in range(2, size) if size % n == 0):
+            split = (*own[:axis], first, size // first, *own[axis + 1 :])
+            if len(split) <= 5:
+                yield split
+            for second in (n for n in range(2, size // first) if (size // first) % n == 0):
+                wide = (*own[:axis], first, second, prod((size // first,)) // second, *own[axis + 1 :])
+                if len(wide) <= 5:
+                    yield wide
