@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -46,8 +47,15 @@ def recognise(record: Record, node: Node) -> Iterator[Operation]:
         roles = {role: t for role, t in named.items() if t is not None and t.requires_grad}
         if "x" in roles:
             yield Operation("norm", node, roles, y, {"norm": found})
-    elif y.is_floating_point() and y.numel() > 3 and _may_end(record, node):
+    elif y.is_floating_point() and y.numel() > 3 and _has_root(record) and _may_end(record, node):
         yield from _written(record, node, y)
+
+
+@lru_cache(maxsize=2)
+def _has_root(record: Record) -> bool:
+    """Return whether anything is put under a root: without one nothing is normalised."""
+    roots = ("sqrt", "rsqrt", "std", "std_mean", "linalg_vector_norm")
+    return any(node.op in roots or (node.op == "pow" and node.args[1] in (0.5, -0.5)) for node in record.nodes)
 
 
 def _may_end(record: Record, node: Node) -> bool:
@@ -57,9 +65,9 @@ def _may_end(record: Record, node: Node) -> bool:
     large = [t for t in node.inputs if t.shape == y.shape]
     if node.op in ("mul", "div", "addcmul"):
         return bool(small and large)
-    makers_of = [made.op for t in large for made in makers(record).get(id(t), [])]
-    shifted = any(t.grad_fn is not None for t in small)
-    return node.op in ("add", "sub") and shifted and any(op in ("mul", "div") for op in makers_of)
+    made = [maker.op for t in large for maker in makers(record).get(id(t), [])]
+    shifted = len(large) == 2 or any(t.grad_fn is not None for t in small)
+    return node.op in ("add", "sub") and shifted and any(op in ("mul", "div") for op in made)
 
 
 def _fused(node: Node) -> Norm | None:
