@@ -232,3 +232,16 @@ def test_what_was_recorded_is_not_touched_by_what_comes_later():
     assert np.array_equal(found.values["0.output"], chain[0](x).detach().numpy())
     assert (found.values["0.output"] < 0).any()
     assert np.array_equal(found.grads["0.output"], UP[:, :2] * (chain[0](x) > 0).numpy())
+
+
+def test_what_was_recorded_is_a_copy():
+    hand, autograd = cells()
+    x, tensor = X.copy(), torch.tensor(X)
+    with by_hand({"": hand}) as ours, with_autograd({"": autograd}) as theirs:
+        y, _ = hand.forward(x)
+        output = autograd(tensor).detach()
+        for given in (x, y, tensor, output):
+            given *= 0
+    for found in (ours, theirs):
+        assert np.array_equal(found.values["network.input"], X)
+        assert np.abs(found.values["network.output"]).min() > 0

@@ -130,3 +130,4 @@ def test_one_wrong_entry_of_a_large_tensor_is_found(monkeypatch):
     row = Trace(experiment).first_wrong
     assert row.hand.size > 10 * ENTRIES
     assert (row.name, row.at) == ("d_L_d_2.weight", (13, 7))
+    assert row.ratio > 1000  # known from the truth: this entry was among those that were held against it
