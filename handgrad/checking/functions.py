@@ -82,31 +82,30 @@ def _formula(call: Call, rng: np.random.Generator, make_inputs: MakeFunctionInpu
     """Judge in float64, by replaying known wrong formulas where it is wrong."""
     notes: list[str] = []
 
-    def with_upstream(inputs: Arrays, random: np.random.Generator) -> Arrays:
+    def drawn(inputs: Arrays, random: np.random.Generator) -> tuple[Arrays, Arrays]:
         outputs = call.outputs(call.reference, call.tensors(inputs, torch.float64))
-        return {**inputs, **upstream.drawn(outputs, random)}
+        wanted = {name: inputs[name] for name in call.wanted}
+        return wanted, {**{n: x for n, x in inputs.items() if n not in wanted}, **upstream.drawn(outputs, random)}
 
-    def forward(_: Any, i: dict[str, Tensor]) -> Any:
-        given = {name: t if name in call.wanted else t.detach() for name, t in upstream.without(i).items()}
+    def forward(p: dict[str, Tensor], i: dict[str, Tensor]) -> Any:
+        given = {**p, **{name: t.detach() for name, t in upstream.without(i).items()}}
         return upstream.loss(call.outputs(call.reference, given), i)
 
-    def backward(_: Any, i: Arrays) -> Any:
-        tensors = call.tensors(upstream.without(i), torch.float64)
+    def backward(p: Arrays, i: Arrays) -> Any:
+        tensors = call.tensors({**p, **upstream.without(i)}, torch.float64)
         outputs = call.outputs(call.fn, tensors)
         loss, values = upstream.answer([o.detach().cpu().numpy() for o in outputs], i)
         grads = call.grads(outputs, tensors, upstream.of(i), notes)
         return loss, {name: g.cpu().numpy() for name, g in grads.items()}, values
 
     def make(random: np.random.Generator) -> tuple[Arrays, Arrays]:
-        return {}, with_upstream(call.inputs if make_inputs is None else call.flat(make_inputs(random)), random)
+        return drawn(call.inputs if make_inputs is None else call.flat(make_inputs(random)), random)
 
-    report = check(forward, backward, {}, with_upstream(call.inputs, rng), make)
-    upstream.tidy(report)
+    report = check(forward, backward, *drawn(call.inputs, rng), make)
+    upstream.tidy(report, "" if make_inputs else "upstream gradients")
     report.causes = [_in_reference(cause) for cause in report.causes]
     report.also_wrong = {name: [_in_reference(c) for c in causes] for name, causes in report.also_wrong.items()}
     report.facts += list(dict.fromkeys(notes))
-    if make_inputs is None:
-        report.probe = report.probe.replace("inputs of make_inputs", "upstream gradients")
     return report
 
 

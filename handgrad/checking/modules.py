@@ -85,16 +85,13 @@ def _modes(hand: HandSide, inputs: Arrays) -> list[bool]:
 
 def _join(whole: Report, part: Report, mode: str) -> None:
     """Add one mode's report: the first mode that is wrong gives the verdict."""
-    if whole.ok and not part.ok:
-        whole.first_wrong, whole.stage, whole.causes = part.first_wrong, part.stage, part.causes
-        whole.facts += [f"this is{mode} mode"] * bool(mode) + part.facts
-        whole.also_wrong = part.also_wrong
-    else:
-        whole.facts += [fact for fact in part.facts if fact not in whole.facts]
-    whole.probe = whole.probe or part.probe
-    whole.fine += [note for note in part.fine if note not in whole.fine]
-    whole.not_judged += [what for what in part.not_judged if what not in whole.not_judged]
-    whole.table += [replace(row, name=f"{row.name}{mode}") for row in part.table]
+    part.table = [replace(row, name=f"{row.name}{mode}") for row in part.table]
+    if mode and not part.ok:
+        part.facts.insert(0, f"this is{mode} mode")
+    both = {name: [*getattr(whole, name), *getattr(part, name)] for name in ("fine", "not_judged", "table")}
+    if whole.ok:
+        vars(whole).update(vars(part))
+    vars(whole).update({name: list(dict.fromkeys(values)) for name, values in both.items()})
 
 
 class _OtherShape(Exception):  # noqa: N818 - it carries a verdict and is no error of anybody's
@@ -120,9 +117,11 @@ class _Mode:
             self._transposed(params, inputs)
             report = check(self._torch, self._by_hand, p, x, self._make)
         except _OtherShape as found:
-            return Report("output", "forward", [], [str(found)])
+            return Report(first_wrong="output", stage="forward", facts=[str(found)])
         self._in_words_of_a_module(report)
-        rows, problems, missing = buffers_after(self.hand, params, inputs, self.buffers, self.training)
+        single = any("float32" in note for note in report.fine)
+        eps = float(np.finfo(np.float32 if single else np.float64).eps)
+        rows, problems, missing = buffers_after(self.hand, params, inputs, self.buffers, self.training, eps)
         report.table += rows
         report.not_judged += missing
         contract = Contract(self.hand, params, self.buffers, inputs, upstream.of(x), self.training)
@@ -198,9 +197,7 @@ class _Mode:
             name: [replace(c, place=c.place.replace(nowhere, here)) for c in causes]
             for name, causes in report.also_wrong.items()
         }
-        upstream.tidy(report)
-        if not self.fresh_inputs:
-            report.probe = report.probe.replace("inputs of make_inputs", "weights and upstream gradients")
+        upstream.tidy(report, "" if self.fresh_inputs else "weights and upstream gradients")
         report.not_judged += [note for note in dict.fromkeys(self.notes) if note.startswith("no gradient")]
         report.facts += [note for note in dict.fromkeys(self.notes) if not note.startswith("no gradient")]
 

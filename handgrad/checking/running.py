@@ -24,9 +24,12 @@ class Problem:
 
 
 def buffers_after(
-    hand: HandSide, params: Arrays, inputs: Arrays, before: Arrays, training: bool
+    hand: HandSide, params: Arrays, inputs: Arrays, before: Arrays, training: bool, eps: float
 ) -> tuple[list[Row], list[Problem], list[str]]:
-    """Run one forward on both sides; return the table's rows, what is wrong, and which buffers the layer lacks."""
+    """Run one forward on both sides; return the table's rows, what is wrong, and which buffers the layer lacks.
+
+    `eps` is that of the precision in which the layer computes.
+    """
     layer = hand.loaded(params, before, training)
     hand.forward(layer, {name: value.copy() for name, value in inputs.items()})
     after = hand.torch_side.run(params, inputs, training, before)[1]
@@ -37,7 +40,7 @@ def buffers_after(
             missing.append(f"{name}: the layer has no such buffer")
             continue
         given = np.asarray(given)
-        row = _row(name, given, true)
+        row = _row(name, given, true, eps)
         rows.append(row)
         if row.verdict:
             cause = next(_causes(hand.torch_side.module, name, given, true, before[name]), None)
@@ -51,16 +54,14 @@ def _short(value: Array) -> str:
     return np.array2string(value.ravel()[:3], precision=4, separator=", ")[:-1] + (", ...]" if value.size > 3 else "]")
 
 
-def _row(name: str, given: Array, true: Array) -> Row:
+def _row(name: str, given: Array, true: Array, eps: float) -> Row:
     if given.shape != true.shape:
         return Row(name, np.inf, np.inf, np.inf, f"shape {given.shape}, not {true.shape}")
     with np.errstate(all="ignore"):
         error = np.abs(given.astype(np.float64) - true)
         worst = float(np.where(np.isnan(error), np.inf, error).max(initial=0.0))
     size = float(np.abs(true).max(initial=0))
-    unit = (
-        float(np.finfo(np.float64).eps) * size if true.dtype.kind == "f" and size else float(np.finfo(np.float64).tiny)
-    )
+    unit = eps * size if true.dtype.kind == "f" and size else float(np.finfo(np.float64).tiny)
     verdict = "wrong" if worst / unit > ALLOWED else ""
     return Row(name, worst, worst / size if size else float(worst > 0), worst / unit, verdict)
 

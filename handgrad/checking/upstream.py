@@ -61,15 +61,25 @@ def answer(outputs: list[Array], inputs: Mapping[str, Array]) -> tuple[Any, Arra
     if not found:
         return np.array(outputs[0]), {}
     upstream = {f"d{name}": inputs[f"grad_{name}"] for name in found}
-    return sum((o * g).sum() for o, g in zip(outputs, of(inputs), strict=True)), {**found, **upstream}
+    total = sum((o * g).sum() for o, g in zip(outputs, of(inputs), strict=True))
+    if all((o == o.astype(np.float32)).all() for o in found.values()):  # of a layer in single precision, as it would
+        total = np.float32(total)
+    return total, {**found, **upstream}
 
 
-def tidy(report: Report) -> None:
-    """Leave out of a report what was made up: the outputs' copies, their loss, the upstream gradients given."""
+def tidy(report: Report, fresh: str) -> None:
+    """Leave out of a report what was made up: the outputs' copies, their loss, the upstream gradients given.
+
+    `fresh` is what was drawn anew where nobody gave make_inputs.
+    """
+    if fresh:
+        report.probe = report.probe.replace("inputs of make_inputs", fresh)
+    report.probe = "; ".join(dict.fromkeys(report.probe.split("; ")))
     report.causes = [_of_output(cause) for cause in report.causes]
     report.also_wrong = {name: [_of_output(cause) for cause in causes] for name, causes in report.also_wrong.items()}
     if any(row.name.startswith("doutput") for row in report.table):
         report.table = [row for row in report.table if row.name != "loss" and not row.name.startswith("doutput")]
+        report.fine = [note for note in report.fine if not note.startswith("loss:")]
 
 
 def _of_output(cause: Cause) -> Cause:
