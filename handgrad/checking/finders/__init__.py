@@ -5,7 +5,7 @@ They are asked when no rule gives the user's numbers; what they propose has to g
 
 from collections.abc import Callable, Iterable
 
-from handgrad.checking.finders import contributions, loops, mask, relations, shapes, substitution
+from handgrad.checking.finders import contributions, loops, mask, masks, relations, shapes, substitution, ties
 from handgrad.checking.report import Cause
 from handgrad.checking.search import Proposal, Search
 
@@ -15,6 +15,8 @@ FINDERS: list[Callable[[Search], Iterable[Proposal]]] = [
     substitution.find,
     loops.find,
     mask.find,
+    ties.find,
+    masks.find,
 ]
 # Where the shape is wrong nothing can be replayed: these look at the numbers alone.
 SHAPE_FINDERS: list[Callable[[Search], Iterable[Cause]]] = [shapes.find]
