@@ -65,9 +65,9 @@ def _carried(ways: Ways, tensor: Tensor, users: list[Operation]) -> Iterator[tup
 def _selections(ways: Ways, users: list[Operation]) -> Iterator[tuple[list[float], str, str]]:
     """Yield (how often each consumer is counted, id, sentence); the consumers are in order of computation."""
     count = len(users)
-    turns: dict[int, list[int]] = {}
+    turns: dict[object, list[int]] = {}  # by the innermost line: a loop's, or a function's that is called again
     for number, user in enumerate(users):
-        turns.setdefault(id(ways.group(user.node)), []).append(number)
+        turns.setdefault((user.node.op, user.node.site[:1]), []).append(number)
     loops = [members for members in turns.values() if len(members) > 1]
     for members in loops:
         first, last = members[0], members[-1]

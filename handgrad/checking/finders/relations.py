@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from itertools import permutations
-from math import prod
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from handgrad.checking.record import Array, Tensor
 from handgrad.checking.search import Proposal, Search
 
 BLOCKS = range(2, 13)
+HALF = 0.02  # how far sums in half precision may be off
 
 
 def find(search: Search) -> Iterator[Proposal]:
@@ -30,20 +30,27 @@ def _whole(search: Search, identity: str, sentence: str, detail: str = "") -> Pr
 
 def _cut(search: Search) -> Iterator[Proposal]:
     """Yield a gradient, the target's or one on the way to it, that lost its digits in an integer or half precision."""
+    given = search.given
+    if given.dtype.kind in "iu":
+        yield _whole(search, "NUM-INT-TRUNC", "the gradient is held in integers: what stands behind the point is lost")
+    with np.errstate(over="ignore"):
+        held = np.array_equal(given.astype(np.float16), given) and given.size > 3
+    if held and given.any() and np.abs(given - search.expected).max() < HALF * np.abs(search.expected).max():
+        yield _whole(search, "NUM-HALF", "the gradient is held in half precision")
     tensors = {id(search.target): search.target}
     for operation in search.near:
         if operation.kind == "any":
             tensors[id(operation.output)] = operation.output
     for tensor in tensors.values():
         up = search.up(tensor)
-        for identity, cut in (("NUM-INT-TRUNC", up.trunc()), ("NUM-INT-TRUNC", up.floor())):
+        for cut in (up.trunc(), up.floor()):
             if (
                 tensor.numel() > 1
                 and up.any()
                 and (cut.any() or search.given.dtype.kind in "iu" or not search.given.any())
             ):
                 sentence = "the gradient is held in integers: what stands behind the point is lost"
-                yield Proposal(identity, sentence, "", [], [(tensor, cut - up)])
+                yield Proposal("NUM-INT-TRUNC", sentence, "", [], [(tensor, cut - up)])
         half = up.to(torch.float16).to(up.dtype)
         if tensor.numel() > 1 and not torch.equal(half, up) and bool(half.isfinite().all()):
             sentence = "the gradient is held in half precision"
@@ -97,6 +104,9 @@ def _siblings(search: Search, tensor: Tensor) -> bool:
 def _laid_out(search: Search) -> Iterator[Proposal]:
     """Yield the target's own gradient, or one on the way, with its entries in the order of another layout."""
     seen: set[tuple[int, ...]] = set()
+    yield from _reshaped(search)
+    if not near(np.sort(search.given, axis=None), np.sort(search.expected, axis=None)):
+        return
     tensors = [search.target, *(o.output for o in search.near if o.kind == "any")]
     for tensor in tensors:
         up = search.up(tensor).numpy()
@@ -111,6 +121,23 @@ def _laid_out(search: Search) -> Iterator[Proposal]:
                 sentence = "the entries are right, but in another order: reshaped where axes are to be exchanged"
                 yield _whole(search, "SHAPE-FLATTEN-ORDER", sentence, detail)
                 return
+
+
+def _reshaped(search: Search) -> Iterator[Proposal]:
+    """Yield a gradient on the way that is reshaped where its axes are to be exchanged back, or exchanged once more."""
+    for operation in search.near:
+        node, up = operation.node, search.up(operation.output)
+        if operation.kind != "any" or node.op not in ("permute", "transpose", "t") or not up.any():
+            continue
+        source = node.inputs[0]
+        true = next(iter(search.use(operation).true.values()))
+        again = node.func(up, *node.args[1:], **node.kwargs)
+        for made, how in ((up.reshape(source.shape), "reshaped"), (again, "exchanged as in the forward, not back")):
+            if made.shape == source.shape:
+                sentence = f"the gradient's axes are to be exchanged back; they are {how}"
+                yield Proposal(
+                    "SHAPE-FLATTEN-ORDER", sentence, "", [operation], [(source, made - torch.from_numpy(true))]
+                )
 
 
 def _layouts(up: Array, shape: tuple[int, ...]) -> Iterator[tuple[str, Array]]:
@@ -131,6 +158,6 @@ def _splits(own: tuple[int, ...], shape: tuple[int, ...]) -> Iterator[tuple[int,
             if len(split) <= 5:
                 yield split
             for second in (n for n in range(2, size // first) if (size // first) % n == 0):
-                wide = (*own[:axis], first, second, prod((size // first,)) // second, *own[axis + 1 :])
+                wide = (*own[:axis], first, second, size // first // second, *own[axis + 1 :])
                 if len(wide) <= 5:
                     yield wide

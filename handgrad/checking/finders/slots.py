@@ -128,7 +128,7 @@ class Others:
         return list(found.values())
 
     def _add(self, found: dict[bytes, Other], own: Tensor, source: Tensor, value: Tensor) -> None:
-        if value.shape == own.shape and not torch.equal(value, own):
+        if value.shape == own.shape and not torch.equal(value, own) and bool(value.isfinite().all()):
             found.setdefault(np.ascontiguousarray(value.numpy()).tobytes(), Other(source, value))
 
 

@@ -31,6 +31,7 @@ def find(search: Search) -> Iterator[Proposal]:
         true = _true(search, operation)
         for slot in slots(operation):
             yield from _exchanged(search, probe, others, slot, up, true)
+            yield from _relaid(search, probe, ways, slot, up, true)
             yield from _reordered(probe, slot, up, true)
             yield from _stepped(search, probe, ways, slot, up, true)
         yield from _other_delta(search, probe, others, operation, true)
@@ -65,13 +66,29 @@ def _exchanged(
     reads = reading(slot, up, probe)
     if reads is not None:
         own = slot.tensor.detach().numpy()
-        found = [o for o in found if probe.fits(np.array([(c * (o.value.numpy() - own)).sum() for c in reads]))]
+        with np.errstate(invalid="ignore"):
+            found = [o for o in found if probe.fits(np.array([(c * (o.value.numpy() - own)).sum() for c in reads]))]
     for other in found:
         off = wrong(slot, other.value, up, true)
         for pairs in parts(slot.operation, off):
             if pairs and probe.fits(probe.total(pairs)):
                 for identity, sentence in named(others.ways, search, slot, other):
                     yield proposal(identity, sentence, "", [slot.operation], pairs)
+
+
+def _relaid(
+    search: Search, probe: Probe, ways: Ways, slot: Slot, up: Tensor, true: dict[int, Array]
+) -> Iterator[Proposal]:
+    """Yield an operand that is reshaped where its axes are to be exchanged first."""
+    root = ways.root(slot.tensor)
+    exchanged = any(node.op in ("permute", "transpose", "movedim") for node in ways.chain(slot.tensor))
+    if slot.operand < 0 or not exchanged or root.numel() != slot.tensor.numel():
+        return
+    off = wrong(slot, root.detach().reshape(slot.tensor.shape), up, true)
+    for pairs in parts(slot.operation, off):
+        if pairs and probe.fits(probe.total(pairs)):
+            sentence = f"{label(search, slot.tensor)} is reshaped without exchanging its axes first"
+            yield proposal("SHAPE-FLATTEN-ORDER", sentence, "", [slot.operation], pairs)
 
 
 def named(ways: Ways, search: Search, slot: Slot, other: Other) -> Iterator[tuple[str, str]]:

@@ -40,6 +40,18 @@ RULES = [
         _matmul("b", lambda u, a, b: a @ u.up),
     ),
     Rule(
+        "LIN-W-NOT-T",
+        ("matmul",),
+        "the incoming gradient is transposed as if it stood on the other side: the scores' for the keys",
+        _matmul("b", lambda u, a, b: _t(a) @ _t(u.up)),
+    ),
+    Rule(
+        "LIN-W-NOT-T",
+        ("matmul",),
+        "the incoming gradient is transposed where it should not be",
+        _matmul("a", lambda u, a, b: _t(u.up) @ _t(b)),
+    ),
+    Rule(
         "LIN-RESHAPE-NOT-T",
         ("matmul",),
         "the weight is reshaped where it has to be transposed",
