@@ -11,6 +11,7 @@ from handgrad.checking import conventions, user
 from handgrad.checking.consistency import consistent
 from handgrad.checking.diagnosis import Diagnosis
 from handgrad.checking.forward import causes as forward_causes
+from handgrad.checking.place import chain
 from handgrad.checking.probing import MakeInputs, probe
 from handgrad.checking.record import Arrays, Forward, Record, Tensor
 from handgrad.checking.report import Cause, Report
@@ -164,6 +165,7 @@ def _backward(
             report.table[-1] = replace(row, verdict="fine")
         elif report.ok:
             report.first_wrong, report.stage, report.causes = f"d{name}", "backward", causes
+            report.chain = chain(record, name, answer.grads)
             report.facts += facts(given, true)
         else:
             report.also_wrong[f"d{name}"] = causes

@@ -16,6 +16,7 @@ import torch
 
 from handgrad.checking.finders import FINDERS, SHAPE_FINDERS
 from handgrad.checking.operations import Operation
+from handgrad.checking.place import source
 from handgrad.checking.recognition import operations
 from handgrad.checking.record import Array, Arrays, Record, Tensor
 from handgrad.checking.report import Cause
@@ -189,9 +190,8 @@ class Diagnosis:
             return bool((np.abs(predicted - given) <= allowed).all())
 
     def _cause(self, rule: Rule, uses: Sequence[Operation], detail: str) -> Cause:
-        lines = ", ".join(map(str, sorted({use.node.line for use in uses})))
         kinds = [use.node.op if use.kind == "any" else use.kind for use in uses]
-        where = f"{kinds[0]} in forward, line {lines}" if uses else ""
+        where = f"{kinds[0]} in forward, {source(use.node for use in uses)}" if uses else ""
         evidence = f"with it the numbers come out to {FIT:g}"
         return Cause(rule.id, rule.sentence, f"{evidence}{f'; {detail}' if detail else ''}", where)
 

@@ -12,6 +12,7 @@ import torch
 
 from handgrad.checking.diagnosis import FIT
 from handgrad.checking.forward_variants import VARIANTS, of_function
+from handgrad.checking.place import source
 from handgrad.checking.recognition import operations
 from handgrad.checking.record import Array, Arrays, Node, Record, Tensor
 from handgrad.checking.report import Cause
@@ -34,7 +35,7 @@ def causes(record: Record, name: str, given: Arrays, units: Arrays) -> list[Caus
     for other in _others(record):
         explained = _explained(record, order, name, given, units, other)
         if explained is not None:
-            where = f"{other.node.op} in forward, line {other.node.line}"
+            where = f"{other.node.op} in forward, {source([other.node])}"
             cause = Cause(other.id, other.sentence, f"with it the numbers come out to {FIT:g}", where)
             found.append((-explained, len(found), cause))
     found.sort(key=lambda entry: entry[:2])

@@ -32,14 +32,15 @@ class Row:
 class Report:
     """The verdict on a hand-written backward.
 
-    `first_wrong` is a tensor's name, `z1` of a forward value and `dz1` of a gradient; `stage` is forward,
-    backward or update; `causes` every known mistake that reproduces the numbers, best first; `also_wrong` further
-    tensors that are wrong even given their own downstream gradients, with their causes; `fine` differences
-    that are no mistake; `probe` what was run to tell hypotheses apart; `not_judged` what nothing was found to
-    judge by.
+    `first_wrong` is a tensor's name, `z1` of a forward value and `dz1` of a gradient; `chain` the step of the chain
+    rule that leads to it; `stage` is forward, backward or update; `causes` every known mistake that reproduces the
+    numbers, best first; `also_wrong` further tensors that are wrong even given their own downstream gradients, with
+    their causes; `fine` differences that are no mistake; `probe` what was run to tell hypotheses apart; `not_judged`
+    what nothing was found to judge by.
     """
 
     first_wrong: str | None = None
+    chain: str = ""
     stage: str | None = None
     causes: list[Cause] = field(default_factory=list)
     facts: list[str] = field(default_factory=list)
@@ -71,6 +72,7 @@ class Report:
             lines.append(f"RIGHT: all {len(self.table)} tensors agree with autograd to rounding")
         else:
             lines.append(f"WRONG: {self.first_wrong} goes wrong first ({self.stage})")
+            lines += [f"  chain   {self.chain}"] * bool(self.chain)
             for number, cause in enumerate(self.causes):
                 lines.append(f"  {'why' if number == 0 else 'or'}     {cause.id}: {cause.sentence}")
                 lines.append(f"          {cause.evidence}")

@@ -32,7 +32,10 @@ class _Noise(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if torch.Tag.pointwise not in func.tags or func._schema.name in _ARITHMETIC:
             args = tree_map(self._moved, args)
         result = func(*args, **kwargs)
-        form = FORMS.get(func._schema.name.removeprefix("aten::"))
+        name = func._schema.name.removeprefix("aten::")
+        if name in SATURATING:
+            result = tree_map(self._moved_whatever, result)
+        form = FORMS.get(name)
         if form is None:
             return tree_map(self._moved, result)
         with torch.no_grad():
@@ -47,12 +50,31 @@ class _Noise(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
         Integers stay: arithmetic on them is exact, and their ties and zeros are real ones.
         """
+        moved = self._moved_whatever(leaf, size)
+        return leaf if moved is leaf else torch.where(leaf == leaf.round(), leaf, moved)
+
+    def _moved_whatever(self, leaf: Any, size: Any = None) -> Any:
         if not isinstance(leaf, torch.Tensor) or not leaf.is_floating_point() or leaf.numel() == 0:
             return leaf
         with torch.no_grad():
             sign = torch.randint(0, 2, leaf.shape, generator=self.random).to(leaf.dtype) * 2 - 1
-            return torch.where(leaf == leaf.round(), leaf, leaf + DELTA * sign * (leaf if size is None else size))
+            return leaf + DELTA * sign * (leaf if size is None else size)
 
+
+# A whole number of theirs is none: a saturated sigmoid is 1 by rounding alone.
+SATURATING = (
+    "sigmoid",
+    "tanh",
+    "exp",
+    "expm1",
+    "erf",
+    "_softmax",
+    "_log_softmax",
+    "logaddexp",
+    "log1p",
+    "silu",
+    "gelu",
+)
 
 # Of the element-wise operations these cancel, so that their operands' roundings matter. The operands of all
 # others stay as they are: where a comparison decides, it has to decide as before.

@@ -35,7 +35,9 @@ def facts(given: Array, true: Array) -> list[str]:
     with np.errstate(all="ignore"):
         ratio = given / true
         known = ratio[np.isfinite(ratio)]
-    found = []
+    worst = np.unravel_index(int(np.nan_to_num(np.abs(given - true), nan=np.inf).argmax()), true.shape)
+    index = f"[{', '.join(map(str, worst))}]" if worst else ""
+    found = [f"the largest error is in its entry {index}: {given[worst]:.9g}, right is {true[worst]:.9g}"]
     if known.size > 1 and np.ptp(known) < 1e-9 * abs(known).max():
         found.append(f"it is the right one times {known.flat[0]:.6g}")
     elif known.size:
