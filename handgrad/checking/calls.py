@@ -17,7 +17,7 @@ Tensors = dict[str, Tensor]
 
 @dataclass(eq=False)
 class Call:
-    """`inputs` are the arrays by the names of reference's arguments, `places` where they stand among `arguments`.
+    """`inputs` are the arrays by the names of the arguments (reference's, or fn's), `places` where they stand in them.
 
     `wanted` are the names of those that are differentiated; `device` is where `fn` runs.
     """
@@ -36,11 +36,7 @@ class Call:
         for name, function in (("fn", fn), ("reference", reference)):
             if not callable(function):
                 raise UsageError(f"{name} is a {type(function).__name__}; give a function of tensors")
-        try:
-            parameters = inspect.signature(reference).parameters.values()
-        except ValueError:  # one of torch's own, written in C++
-            parameters = {}.values()
-        names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        names = _names(reference) or _names(fn)
         places, asked, device = {}, [], torch.device("cpu")
         for place, value in enumerate(arguments):
             if isinstance(value, Tensor | np.ndarray):
@@ -117,3 +113,12 @@ class Call:
             name: torch.zeros_like(t) if g is None else g.detach()
             for name, t, g in zip(names, wanted, found, strict=True)
         }
+
+
+def _names(function: Callable[..., Any]) -> list[str]:
+    """Return the names of a function's arguments; none of one that is written in C++, or of Function.apply."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:
+        return []
+    return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
