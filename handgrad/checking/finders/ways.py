@@ -114,7 +114,8 @@ def vjp(node: Node, up: Tensor, wanted: Iterable[Tensor], values: dict[int, Tens
     """Return the contributions of an operation to its operands' gradients, with other values for some operands."""
     operands = {id(t): t for t in node.inputs if t.is_floating_point()}
     with torch.enable_grad():
-        fresh = {k: values.get(k, t).detach().clone().requires_grad_(t.requires_grad) for k, t in operands.items()}
+        here = {k: values.get(k, t).detach().clone(memory_format=torch.contiguous_format) for k, t in operands.items()}
+        fresh = {k: t.requires_grad_(operands[k].requires_grad) for k, t in here.items()}
         args, kwargs = tree_map(lambda leaf: fresh.get(id(leaf), leaf), (node.args, node.kwargs))
         result = next(leaf for leaf in tree_leaves(node.func(*args, **kwargs)) if isinstance(leaf, Tensor))
         keys = list({id(t): t for t in wanted})

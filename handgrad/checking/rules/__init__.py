@@ -18,6 +18,7 @@ from handgrad.checking.rules import (
     norm_find,
     norm_inside,
     pool,
+    slices,
     softmax,
     windows,
 )
@@ -30,6 +31,7 @@ RULES: list[Rule] = [
     *pool.RULES,
     *conv.RULES,
     *windows.RULES,
+    *slices.RULES,
     *layout.RULES,
     *activation.RULES,
     *softmax.RULES,
@@ -43,6 +45,7 @@ RECOGNISERS: list[Callable[[Record, Node], Iterable[Operation]]] = [
     pool.recognise,
     conv.recognise,
     layout.recognise,
+    slices.recognise,
 ]
 
 __all__ = ["RECOGNISERS", "RULES", "Rule", "Use", "Wrong"]

@@ -34,6 +34,11 @@ def recognise(record: Record, node: Node) -> Iterator[Operation]:
         windows = Windows(size, stride, padding, dilation, tuple(a[0].shape[-2:]), count)
         patches = partial(_columns, windows, tuple(a[0].shape[:-2]))
         yield Operation("columns", node, {"x": a[0]}, y, {"windows": windows, "patches": patches})
+    elif node.op == "unfold" and a[0].requires_grad:
+        axis, size, step = a[1] % a[0].dim(), a[2], a[3]
+        windows = Windows((size,), (step,), (0,), (1,), (a[0].shape[axis],), (y.shape[axis],))
+        patches = partial(np.moveaxis, source=axis, destination=-1)
+        yield Operation("columns", node, {"x": a[0]}, y, {"windows": windows, "patches": patches, "axis": axis})
     elif node.op == "constant_pad_nd" and a[0].requires_grad:
         yield Operation("pad", node, {"x": a[0]}, y)
 

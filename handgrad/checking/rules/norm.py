@@ -6,8 +6,8 @@ from itertools import combinations
 import numpy as np
 
 from handgrad.checking.record import Array
-from handgrad.checking.rules.norm_find import Norm
 from handgrad.checking.rules.norm_inside import COUNT, KEEPDIMS, POWER, summed_to
+from handgrad.checking.rules.norm_written import Norm
 from handgrad.checking.rules.rule import Rule, Use, Wrong
 
 Wrongs = Iterable[tuple[str, Wrong]]
@@ -102,6 +102,12 @@ def _gain_dropped(use: Use) -> Wrongs:
         yield "", {"x": (t.rstd * (t.d - t.along - t.spread)).reshape(use["x"].shape)}
 
 
+def _eval_gain_dropped(use: Use) -> Wrongs:
+    norm: Norm = use.operation.attributes["norm"]
+    if "x" in use.true and not np.isscalar(norm.gain):
+        yield "", {"x": norm.rstd * use.up}
+
+
 def _gain_with(make: Callable[[Use, Norm], Array]) -> Callable[[Use], Wrongs]:
     def formula(use: Use) -> Wrongs:
         norm: Norm = use.operation.attributes["norm"]
@@ -118,6 +124,12 @@ RULES = [
         ("norm",),
         "mean and variance are taken for constants, as in eval mode: dx = dxhat / std",
         _norm(lambda t: [t.d], centred=True),
+    ),
+    Rule(
+        "NORM-STATS-CONST",
+        ("norm_eval",),
+        "mean and variance are constants in eval mode, and are differentiated through as in training",
+        _norm(lambda t: [t.d - t.along - t.spread]),
     ),
     Rule(
         "NORM-NO-MEAN-PATH",
@@ -143,10 +155,11 @@ RULES = [
         COUNT,
         _norm(lambda t: [t.d - t.along - t.spread * f for f in (t.n / max(t.n - 1, 1), (t.n - 1) / t.n)]),
     ),
+    Rule("NORM-GAMMA-DROPPED", ("norm_eval",), "the gain is missing: dxhat = dy * gamma, not dy", _eval_gain_dropped),
     Rule("NORM-GAMMA-DROPPED", ("norm",), "the gain is missing: dxhat = dy * gamma, not dy", _gain_dropped),
     Rule(
         "NORM-DGAMMA-X",
-        ("norm",),
+        ("norm", "norm_eval"),
         "the gain's gradient is formed with x: it is sum(dy * xhat)",
         _gain_with(lambda u, norm: u["x"]),
     ),

@@ -106,9 +106,10 @@ def windowed(make: Callable[[Use, Windows, Array], Iterable[Array | None]]) -> C
     def formula(use: Use) -> Wrongs:
         windows: Windows = use.operation.attributes["windows"]
         if "x" in use.true:
+            axis = use.operation.attributes.get("axis", -1)
             for found in make(use, windows, use.operation.attributes["patches"](use.up)):
                 if found is not None and found.size == use["x"].size:
-                    yield "", {"x": found.reshape(use["x"].shape)}
+                    yield "", {"x": np.moveaxis(found, -1, axis).reshape(use["x"].shape)}
 
     return formula
 
