@@ -160,3 +160,15 @@ def test_a_saturated_network_is_bounded(name, dtype):
         assert np.isfinite(bound.error).all()
         assert share(ours - true, bound) < 1
         assert share(theirs - true, bound) < 1
+
+
+def test_a_relu_that_rounding_can_switch_is_bounded_either_way():
+    """0.1 + 0.2 - 0.3 is 0 or not, by the order in which it is added: both masks are honest."""
+    layers = [(np.array([[0.1, 0.2, -0.3]]), np.zeros(1)), (np.array([[1.5]]), np.array([0.25]))]
+    network = layers, ["relu", "identity"], np.ones((2, 3)), np.array([[1.0], [2.0]])
+    for nudge in (1e-17, -1e-16):
+        switched = [(layers[0][0], np.array([nudge])), layers[1]]
+        hand = by_hand(switched, *network[1:], "float64")
+        assert (hand[0] != 0).all() == (nudge > 0)
+        for grad, bound in zip(hand, bounds(network, "float64"), strict=True):
+            assert share(grad - bound.value, bound) < 1 + 1e-12
