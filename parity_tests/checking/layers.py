@@ -99,6 +99,42 @@ class BatchNorm:
         return g * rstd
 
 
+class LayerNorm:
+    """gamma (x - mean) / sqrt(var + eps) + beta over the features; one term of the backward may be left out."""
+
+    def __init__(self, n, wrong=""):
+        self.weight, self.bias, self.wrong = Parameter(np.ones(n)), Parameter(np.zeros(n)), wrong
+
+    def forward(self, x):
+        rstd = 1 / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+        xhat = (x - x.mean(-1, keepdims=True)) * rstd
+        return xhat * self.weight.data + self.bias.data, (xhat, rstd)
+
+    def backward(self, grad_output, saved):
+        xhat, rstd = saved
+        self.weight.add((grad_output * xhat).sum(0))
+        self.bias.add(grad_output.sum(0))
+        g = grad_output if self.wrong == "gamma" else grad_output * self.weight.data
+        through_mean = 0 if self.wrong == "mean path" else g.mean(-1, keepdims=True)
+        through_variance = 0 if self.wrong == "variance path" else xhat * (g * xhat).mean(-1, keepdims=True)
+        return (g - through_mean - through_variance) * rstd
+
+
+class Softmax:
+    def __init__(self, wrong=""):
+        self.wrong = wrong
+
+    def forward(self, x):
+        e = np.exp(x - x.max(1, keepdims=True))
+        p = e / e.sum(1, keepdims=True)
+        return p, p
+
+    def backward(self, grad_output, p):
+        if self.wrong == "diagonal":
+            return grad_output * p * (1 - p)
+        return p * (grad_output - (0 if self.wrong == "row sum" else (grad_output * p).sum(1, keepdims=True)))
+
+
 class Embedding:
     def __init__(self, rows, width, wrong=""):
         self.weight, self.wrong = Parameter(np.zeros((rows, width))), wrong

@@ -7,7 +7,7 @@ import torch
 import manual.nn
 from handgrad.checking.modules import check_module
 from handgrad.errors import UsageError
-from parity_tests.checking.layers import BatchNorm, Embedding, Linear
+from parity_tests.checking.layers import BatchNorm, Embedding, LayerNorm, Linear, Softmax
 from parity_tests.checking.test_module import TorchLinear, X
 from parity_tests.checking.wrapped import Wrapped
 
@@ -52,6 +52,25 @@ def test_modules_of_any_form(form):
     found = check_module(Wrapped(build()), build(), *inputs)
     assert found.ok, str(found)
     assert not found.not_judged
+
+
+FUSED = {
+    "mean path": (lambda w: LayerNorm(4, w), torch.nn.LayerNorm(4), "NORM-NO-MEAN-PATH"),
+    "variance path": (lambda w: LayerNorm(4, w), torch.nn.LayerNorm(4), "NORM-NO-VAR-PATH"),
+    "gamma": (lambda w: LayerNorm(4, w), torch.nn.LayerNorm(4), "NORM-GAMMA-DROPPED"),
+    "diagonal": (Softmax, torch.nn.Softmax(1), "SOFTMAX-DIAG"),
+    "row sum": (Softmax, torch.nn.Softmax(1), "SOFTMAX-NO-ROWSUM"),
+}
+
+
+@pytest.mark.parametrize("wrong", FUSED)
+def test_known_wrong_formulas_inside_an_operation_that_torch_fuses(wrong):
+    build, module, cause = FUSED[wrong]
+    assert check_module(build(""), module, X).ok
+    found = check_module(build(wrong), module, X)
+    assert found.first_wrong == "dinput"
+    assert [c.id for c in found.causes] == [cause], str(found)
+    assert found.causes[0].place.endswith(f"in torch's {type(module).__name__}")
 
 
 def test_what_a_layer_saves_may_be_of_any_kind():
