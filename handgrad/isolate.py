@@ -28,7 +28,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 class Isolated:
     """One call of one module, judged alone: `kind` is its class, `rows` its output and its gradients.
 
-    `against` says in words what these were held against, `stopped` what the hand-written one raised.
+    `against` says in words what these were held against, `stopped` why there is nothing to hold.
     """
 
     name: str
@@ -81,6 +81,9 @@ class _Alone:
             values = self._by_hand(module)
         except MISFITS as error:
             return Isolated(self.call.name, kind, "", [], f"raised {type(error).__name__}: {error}")
+        lost = [name for name, value in references.items() if name not in values and value.any()]
+        if lost:
+            return Isolated(self.call.name, kind, "", [], f"gives no {', '.join(lost)}")
         truth: Truth = NoTruth()  # the complex step does not go through autograd's modules inside of this one
         if self.dtype == "float32":
             truth = WideTruth(self._with_autograd(self.sides.wide))

@@ -60,6 +60,17 @@ def test_a_module_that_raises_is_wrong_and_the_others_are_judged(monkeypatch):
     assert found["2"].reason.startswith("raised ValueError: matmul")
 
 
+def test_a_gradient_that_is_not_given_is_wrong(monkeypatch):
+    """In the step nobody asks for the gradient of the samples: there its name is listed alone."""
+    plant(monkeypatch, "0", "backward", returned(lambda g: None))
+    trace = Trace(LAYERED)
+    assert trace.hand_lacks == ["d_L_d_0.input", "d_L_d_network.input"]
+    assert trace.ok
+    found = {alone.name: alone for alone in isolate(trace)}
+    assert [name for name, alone in found.items() if not alone.ok] == ["0"]
+    assert found["0"].reason == "gives no d_L_d_0.input"
+
+
 def test_what_only_the_loss_hides_is_found(monkeypatch):
     """The full-batch gradient at the last bias sums to nearly nothing; alone the layer is given a random gradient."""
     plant(monkeypatch, "4", "backward", left("bias", np.zeros_like))
