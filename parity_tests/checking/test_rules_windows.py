@@ -208,3 +208,24 @@ def test_dropout_is_found_in_any_spelling():
 def test_relu_is_no_dropout():
     record = Record.run(lambda p, i: (p["x"] * (p["x"] > 0) * 2.0).exp().sum(), {"x": image(6, 5)}, {})
     assert not [o for o in operations(record) if o.kind == "dropout"]
+
+
+def test_a_mean_of_blocks_that_is_not_divided():
+    def blocks(p, x):
+        return torch.tanh(x.reshape(3, 2, 3, 2, 3, 2).mean(dim=(3, 5)))
+
+    def dx(up, x, p):
+        means = x.reshape(3, 2, 3, 2, 3, 2).mean((3, 5))
+        return (up * (1 - np.tanh(means) ** 2)).repeat(2, axis=2).repeat(2, axis=3)
+
+    report = run(blocks, dx, image(3, 2, 6, 6))
+    assert [c.id for c in report.causes[:1]] == ["POOL-NO-DIVIDE"], str(report)
+
+
+def test_channels_of_a_kernel_that_are_not_exchanged():
+    def dx(up, x, p):
+        kernel = torch.from_numpy(np.asarray(p["K"]).swapaxes(0, 1).copy())
+        return F.conv_transpose2d(torch.from_numpy(np.array(up)), kernel, padding=1).numpy()
+
+    report = run(lambda p, x: F.conv2d(x, p["K"], padding=1), dx, image(3, 4, 6, 5), K=image(4, 4, 3, 3, seed=2))
+    assert [c.id for c in report.causes[:1]] == ["LIN-W-NOT-T"], str(report)

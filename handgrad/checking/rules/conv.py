@@ -1,6 +1,6 @@
 """Convolutions, columns and padding: kernels turned round, crops, biases and samples."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import numpy as np
@@ -67,17 +67,32 @@ def _columns(windows: Windows, lead: tuple[int, ...], up: Array) -> Array:
     return up.reshape(*lead, *windows.size, *windows.count)
 
 
-def _flipped_kernel(use: Use) -> Wrongs:
-    node = use.operation.node
-    if "x" in use.true:
-        weight = node.args[1].detach()
-        turned = weight.flip(list(range(2, weight.dim())))
-        with torch.enable_grad():
-            x = node.args[0].detach().requires_grad_()
-            (grad,) = torch.autograd.grad(
-                node.func(x, turned, *node.args[2:], **node.kwargs), x, torch.from_numpy(use.up)
-            )
-        yield "", {"x": grad.numpy()}
+def _with_kernel(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Use], Wrongs]:
+    """The gradient of x with another kernel on the way back, of the same shape."""
+
+    def formula(use: Use) -> Wrongs:
+        node = use.operation.node
+        weight = change(node.args[1].detach())
+        if "x" in use.true and weight.shape == node.args[1].shape:
+            with torch.enable_grad():
+                x = node.args[0].detach().requires_grad_()
+                y = node.func(x, weight, *node.args[2:], **node.kwargs)
+                (grad,) = torch.autograd.grad(y, x, torch.from_numpy(use.up))
+            yield "", {"x": grad.numpy()}
+
+    return formula
+
+
+def _turned_round(weight: torch.Tensor) -> torch.Tensor:
+    return weight.flip(list(range(2, weight.dim())))
+
+
+def _channels_exchanged(weight: torch.Tensor) -> torch.Tensor:
+    return weight.transpose(0, 1)
+
+
+def _square(use: Use) -> bool:
+    return "weight" in use.true and use["weight"].shape[0] == use["weight"].shape[1]
 
 
 def _flipped_gradient(use: Use) -> Wrongs:
@@ -137,8 +152,25 @@ def _pad_cropped(use: Use) -> Wrongs:
 
 
 RULES = [
-    Rule("CONV-FLIP", ("conv", "conv_transpose"), "the kernel is not turned round on the way to dX", _flipped_kernel),
+    Rule(
+        "CONV-FLIP",
+        ("conv", "conv_transpose"),
+        "the kernel is not turned round on the way to dX",
+        _with_kernel(_turned_round),
+    ),
     Rule("CONV-FLIP", ("columns",), "the windows are turned round on the way back from columns", windowed(_turned)),
+    Rule(
+        "LIN-W-NOT-T",
+        ("conv", "conv_transpose"),
+        "the kernel's input and output channels are not exchanged on the way to dX",
+        _with_kernel(_channels_exchanged),
+    ),
+    Rule(
+        "LIN-DW-T",
+        ("conv", "conv_transpose"),
+        "input and output channels are exchanged in the kernel's gradient",
+        lambda u: [("", {"weight": u.true["weight"].swapaxes(0, 1)})] if _square(u) else [],
+    ),
     Rule("CONV-DW-FLIP", ("conv", "conv_transpose"), "the kernel's gradient is turned round", _flipped_gradient),
     Rule("CONV-PAD-CROP", ("pad",), "the padding is cut off at the wrong place on the way back", _pad_cropped),
     Rule("SHAPE-FLATTEN-ORDER", ("columns",), "the columns are read with the channels last", windowed(_channels_last)),

@@ -83,13 +83,17 @@ def _areas(record: Record) -> list[int]:
 
 def _mean_of_map(record: Record, node: Node, y: Tensor) -> Iterator[Operation]:
     """Yield y = the mean of x over its positions, unless it is part of a norm or of the loss."""
-    if any(user.op in ("sub", "add", "rsqrt", "sqrt") for user in users(record).get(id(y), [])):
+    if any(user.op in ("sub", "add", "add_", "rsqrt", "sqrt") for user in users(record).get(id(y), [])):
         return
     result = y.detach().numpy()
     for x in sources(record, y, 4):
         if x.dim() < 3 or x.numel() <= y.numel() or any(n.op not in AVERAGED for n in between(record, x, y)[:-1]):
             continue
-        for axes in (tuple(range(2, x.dim())), (1,), tuple(range(1, x.dim() - 1))):
+        own = node.args[1] if node.op == "mean" and len(node.args) > 1 and node.inputs[0] is x else []
+        for axes in (tuple(axis % x.dim() for axis in own), range(2, x.dim()), (1,), range(1, x.dim() - 1)):
+            axes = tuple(axes)
+            if not axes or 0 in axes:
+                continue
             mean = x.detach().numpy().mean(axis=axes)
             if mean.size == result.size and np.allclose(mean.ravel(), result.ravel(), rtol=1e-11, atol=1e-13):
                 if not only_reduced(record, y):
