@@ -13,6 +13,9 @@ MEANS = ("mean", "mse_loss", "binary_cross_entropy", "binary_cross_entropy_with_
 # What stands between a prediction and the loss even where no target has come in yet.
 REDUCING = (*MEANS, "sum", "pow", "_log_softmax", "nll_loss_forward", "log")
 
+SHAPING = ("view", "_unsafe_view", "reshape", "permute", "transpose", "t", "expand", "clone", "unsqueeze", "squeeze")
+NEARBY = 5  # operations that only change the shape between a product and its scale
+
 
 def sizes(record: Record) -> dict[str, float]:
     """Return the numbers by which people wrongly multiply or divide here, with what each is."""
@@ -52,9 +55,8 @@ def named_ratio(use: Use, roles: Sequence[str], ratio: float, target: Tensor) ->
     if near(-1) and operation.node.op in ("sub", "rsub", "neg"):
         yield "OP-SUB-SIGN", "u - v hands -grad to v: the sign is lost"
         return
-    for power in (1, 2):
-        scale = constant_scale(use)
-        if scale and (near(scale**-power) or near(scale**power)):
+    for scale, power in ((scale, power) for scale in sorted(constant_scales(use)) for power in (1, 2)):
+        if near(scale**-power) or near(scale**power):
             missing = near(scale**-power)
             yield (
                 "ATT-SCALE",
@@ -93,21 +95,33 @@ def _of_loss(use: Use, ratio: float, target: Tensor, near: Callable[[float], boo
             yield "LOSS-WRONG-COUNT", f"the wrong count: divided by {name}, not by {count:g}"
 
 
-def constant_scale(use: Use) -> float:
-    """Return the constant 1/sqrt(d) by which the operation multiplies, d being a size of the run; else 0."""
-    node = use.operation.node
+def constant_scales(use: Use) -> set[float]:
+    """Return the constants 1/sqrt(d), d being a size of the run, that multiply a product or one of its operands."""
+    node, record = use.operation.node, use.record
+    nodes = [node]
+    if node.op in ("mm", "bmm", "baddbmm", *SHAPING):
+        after, before = [node.outputs[0]], list(node.inputs)
+        for _ in range(NEARBY):
+            users = [n for n in record.nodes if any(t is o for t in n.inputs for o in after)]
+            makers = [n for n in record.nodes if any(t is o for t in n.outputs for o in before)]
+            nodes += [*users, *makers]
+            after = [n.outputs[0] for n in users if n.op in SHAPING]
+            before = [n.inputs[0] for n in makers if n.op in SHAPING]
+    found = {_constant(n) for n in nodes} - {0.0}
+    # torch's own attention multiplies queries and keys by the root of the scale each.
+    squares = {scale: scale**2 for scale in found}
+    return {s for s in found if any(abs(squares[s] ** k * n - 1) < 1e-9 for n in use.sizes.values() for k in (1, 2))}
+
+
+def _constant(node: Node) -> float:
+    """Return the positive number by which an operation multiplies a tensor; 0 for any other operation."""
     if node.op not in ("mul", "div") or len(node.args) < 2:
         return 0.0
     numbers = [a for a in node.args[:2] if isinstance(a, float | int) and not isinstance(a, bool)]
     numbers += [float(a) for a in node.args[:2] if isinstance(a, Tensor) and a.dim() == 0 and not a.requires_grad]
     if len(numbers) != 1 or not numbers[0] > 0:
         return 0.0
-    scale = 1 / numbers[0] if node.op == "div" else float(numbers[0])
-    for size in use.sizes.values():
-        # torch's own attention multiplies queries and keys by the root of the scale each.
-        if abs(scale**2 * size - 1) < 1e-9 or abs(scale**4 * size - 1) < 1e-9:
-            return scale
-    return 0.0
+    return 1 / numbers[0] if node.op == "div" else float(numbers[0])
 
 
 @lru_cache(maxsize=4)

@@ -5,12 +5,13 @@ They are asked when no rule gives the user's numbers; what they propose has to g
 
 from collections.abc import Callable, Iterable
 
-from handgrad.checking.finders import contributions, loops, mask, masks, relations, shapes, substitution, ties
+from handgrad.checking.finders import carries, contributions, loops, mask, masks, relations, shapes, substitution, ties
 from handgrad.checking.report import Cause
 from handgrad.checking.search import Proposal, Search
 
 FINDERS: list[Callable[[Search], Iterable[Proposal]]] = [
     contributions.find,
+    carries.find,
     relations.find,
     substitution.find,
     loops.find,

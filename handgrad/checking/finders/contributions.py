@@ -32,18 +32,37 @@ def find(search: Search) -> Iterator[Proposal]:
 def _consumers(search: Search, probe: Probe, ways: Ways) -> Iterator[Proposal]:
     """Yield sums over some of a tensor's consumers only, or with one of them twice."""
     near = [o for o in search.near if o.kind == "any"]
+    alike: dict[tuple[int, int], list[tuple[Tensor, list[Operation]]]] = {}
     for tensor in {id(t): t for o in near for t in o.roles.values()}.values():
         users = [o for o in near if any(t is tensor for t in o.roles.values())]
-        if len(users) < 2:
-            continue
-        shares = [_share(search, o, tensor) for o in users]
-        moves = np.array([probe.moves(tensor, share) for share in shares])  # (consumers, directions)
-        for kept, identity, sentence in (*_carried(ways, tensor, users), *_selections(ways, users)):
-            off = np.array(kept) - 1.0
-            if probe.fits(off @ moves):
-                lost = [o for o, factor in zip(users, kept, strict=True) if factor != 1]
-                total = sum((f * s for f, s in zip(off, shares, strict=True)), np.zeros(shares[0].shape))
-                yield proposal(identity, sentence, "", lost, [(tensor, total)])
+        maker = ways.maker.get(id(tensor))
+        if len(users) > 1:
+            yield from _selected(search, probe, ways, [(tensor, users)])
+            if maker is not None:
+                alike.setdefault((id(ways.group(maker)), len(users)), []).append((tensor, users))
+    for every in alike.values():  # the same at all turns of a loop
+        if len(every) > 1:
+            yield from _selected(search, probe, ways, every)
+
+
+def _selected(
+    search: Search, probe: Probe, ways: Ways, every: list[tuple[Tensor, list[Operation]]]
+) -> Iterator[Proposal]:
+    """Yield what gives the error if the same consumers of each tensor are counted wrongly."""
+    shares = [[_share(search, o, tensor) for o in users] for tensor, users in every]
+    moves = np.sum(
+        [[probe.moves(t, s) for s in parts] for (t, _), parts in zip(every, shares, strict=True)], axis=0
+    )  # (consumers, directions)
+    tensor, users = every[0]
+    for kept, identity, sentence in (*_carried(ways, tensor, users), *_selections(ways, users)):
+        off = np.array(kept) - 1.0
+        if probe.fits(off @ moves):
+            lost = [o for o, factor in zip(users, kept, strict=True) if factor != 1]
+            pairs = [
+                (t, np.asarray(sum((f * s for f, s in zip(off, parts, strict=True)), np.zeros(parts[0].shape))))
+                for (t, _), parts in zip(every, shares, strict=True)
+            ]
+            yield proposal(identity, sentence, "", lost, pairs)
 
 
 def _share(search: Search, operation: Operation, tensor: Tensor) -> Array:

@@ -87,10 +87,12 @@ class Loop:
                 yield "BPTT-WRONG-STEP" if wider else "CACHE-STALE", what, read
             for place, which in ((-1, "last"), (0, "first")):
                 yield "CACHE-STALE", f"the {which} turn's value is read at all turns", [own[place]] * len(roots)
+        known = list(self.search.record.named.values())
         for group in self.ways.turns.values():
             results = [node.outputs[0] for node in group if node.outputs]
             fits = len(results) == len(roots) and group[0].op not in VIEWS
             fits = fits and not any(t is o for t in own for o in results)
+            fits = fits and self.turns[0].node.op in LINEAR and all(any(t is o for o in known) for t in results)
             if fits and all(r.shape == o.shape and r is not o for r, o in zip(results, roots, strict=True)):
                 what = f"the result of {group[0].op} (line {group[0].line}) is read in place of another value"
                 yield "LIN-WRONG-CACHE", what, results

@@ -151,7 +151,8 @@ def _layouts(up: Array, shape: tuple[int, ...]) -> Iterator[tuple[str, Array]]:
 def _splits(own: tuple[int, ...], shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
     """Yield the shape itself, and with one axis split in two or three, at most five axes in all."""
     own = tuple(n for n in own if n > 1)
-    yield own
+    if own != tuple(n for n in shape if n > 1) or len(own) > 2:
+        yield own
     for axis, size in enumerate(own):
         for first in (n for n in range(2, size) if size % n == 0):
             split = (*own[:axis], first, size // first, *own[axis + 1 :])

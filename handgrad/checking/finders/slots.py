@@ -128,14 +128,23 @@ class Others:
         return list(found.values())
 
     def _add(self, found: dict[bytes, Other], own: Tensor, source: Tensor, value: Tensor) -> None:
-        if value.shape == own.shape and not torch.equal(value, own) and bool(value.isfinite().all()):
+        if value.shape == own.shape and not multiple(value, own) and bool(value.isfinite().all()):
             found.setdefault(np.ascontiguousarray(value.numpy()).tobytes(), Other(source, value))
+
+
+def multiple(value: Tensor, own: Tensor) -> bool:
+    """Return whether one is the other times a constant: then it is a factor that is wrong, not what is read."""
+    factor = float((value * own).sum() / (own * own).sum()) if own.any() else 0.0
+    return bool(torch.allclose(value, factor * own, rtol=1e-9, atol=0.0))
 
 
 def wrong(slot: Slot, value: Tensor, up: Tensor, true: dict[int, Array]) -> dict[int, Array]:
     """Return by how much the contributions are off with this value read; nothing where they are not finite."""
     with np.errstate(all="ignore"):
-        made = slot.apply(value, up)
+        try:
+            made = slot.apply(value, up)
+        except RuntimeError:  # torch does not take this value here: its strides, or a label that is none
+            return {}
         found = {key: grad - true[key] for key, grad in made.items()}
     return {key: delta for key, delta in found.items() if np.isfinite(delta).all() and delta.any()}
 

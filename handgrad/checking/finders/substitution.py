@@ -11,13 +11,16 @@ import numpy as np
 import torch
 
 from handgrad.checking.finders.probe import Probe
-from handgrad.checking.finders.slots import Other, Others, Slot, made_by, reading, slots, wrong
+from handgrad.checking.finders.slots import LINEAR, Other, Others, Slot, made_by, reading, slots, wrong
 from handgrad.checking.finders.ways import VIEWS, Ways, seen_as
 from handgrad.checking.operations import Operation
 from handgrad.checking.record import Array, Tensor
 from handgrad.checking.search import Proposal, Search
 
 STEP = "LIN-UPDATED-WEIGHTS"
+# Functions of one operand that may be written over it.
+ACTIVATIONS = {"tanh", "sigmoid", "softplus", "mish", "gelu", "silu", "elu", "selu", "celu", "hardswish", "relu6"}
+LAYERS = {"mm", "bmm", "addmm", "baddbmm", "mv", "addmv", "convolution", "add"}
 
 
 def find(search: Search) -> Iterator[Proposal]:
@@ -106,11 +109,14 @@ def named(ways: Ways, search: Search, slot: Slot, other: Other) -> Iterator[tupl
             yield "CACHE-STALE", f"{what}: the values of another call of the same code are still in the cache"
         return
     maker = ways.maker.get(id(taken))
-    if len(node.inputs) == 1 and maker is node and slot.operand == 0:
+    if node.op in ACTIVATIONS and maker is node and slot.operand == 0:
         yield "ACT-TWICE", f"the derivative is evaluated at the result: {what}"
         yield "CACHE-INPLACE", f"the operand was overwritten by the result before the backward read it: {what}"
         return
-    yield "LIN-WRONG-CACHE", what
+    # An expression's own parts, read in place of each other, are a wrong derivative and not a wrong cache.
+    known = any(taken is t for t in search.record.named.values())
+    if known and node.op in LINEAR and slot.operand >= 0 and not any(taken is ways.root(t) for t in node.inputs):
+        yield "LIN-WRONG-CACHE", what
 
 
 def same_turns(ways: Ways, slot: Slot, taken: Tensor) -> bool | None:
@@ -196,6 +202,8 @@ def _other_delta(
 ) -> Iterator[Proposal]:
     """Yield the gradient of another tensor sent back through the operation, in place of its result's."""
     ways, output = others.ways, operation.output
+    if operation.node.op not in LAYERS:
+        return
     for tensor in others.by_shape.get(tuple(output.shape), []):
         up = search.current.get(id(tensor))
         if tensor is output or up is None or torch.equal(up, search.up(output)):

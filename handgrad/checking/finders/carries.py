@@ -1,0 +1,89 @@
+"""Gradients that go through a shared tensor: not carried from step to step, or handed on before they are complete."""
+
+from collections.abc import Iterator
+from itertools import chain
+
+import numpy as np
+import torch
+
+from handgrad.checking.finders.contributions import carries
+from handgrad.checking.finders.probe import Probe
+from handgrad.checking.finders.substitution import proposal
+from handgrad.checking.finders.ways import Ways
+from handgrad.checking.operations import Operation, native
+from handgrad.checking.record import Array, Tensor
+from handgrad.checking.search import Proposal, Search
+
+Pairs = list[tuple[Tensor, Array]]
+LOST = "the gradient that comes back from the next step is not added, at any step"
+EARLY = "a shared tensor hands its gradient on before all of it has come in, and then again"
+
+
+def find(search: Search) -> Iterator[Proposal]:
+    """Yield what a lost carry at all steps gives, and a walk through the graph out of order."""
+    ways, probe = Ways(search.record), Probe(search)
+    yield from _not_carried(search, probe, ways)
+    yield from _not_in_order(search, probe, ways)
+
+
+def _operations(search: Search) -> list[Operation]:
+    live = [n for n in search.record.nodes if n.outputs and id(n.outputs[0]) in search.record.grads]
+    return [o for n in live if not n.in_place and not n.stale for o in native(n) if o.kind == "any"]
+
+
+def _not_carried(search: Search, probe: Probe, ways: Ways) -> Iterator[Proposal]:
+    """Cut what leads from a state to the next step, for one state of the loop or for all of them."""
+    by_state: dict[int, list[tuple[Tensor, list[Operation]]]] = {}
+    operations = _operations(search)
+    for tensor in search.record.tensors:
+        maker = ways.maker.get(id(tensor))
+        users = [o for o in operations if any(t is tensor for t in o.roles.values())]
+        into_next = [o for o in users if maker is not None and carries(ways, tensor, o)]
+        if into_next and tensor.numel() > 1 and maker is not None and len(ways.group(maker)) > 1:
+            by_state.setdefault(id(ways.group(maker)), []).append((tensor, into_next))
+    every = list(by_state.values())
+    for states in [*every, *([[*chain.from_iterable(every)]] if len(every) > 1 else [])]:
+        pairs = _cut(search, states)
+        if pairs and probe.fits(probe.total(pairs)):
+            used = [o for _, users in states for o in users]
+            yield proposal("BPTT-NO-CARRY", LOST, "", used, pairs)
+
+
+def _cut(search: Search, states: list[tuple[Tensor, list[Operation]]]) -> Pairs:
+    """Return the changes if nothing comes back through these operations, the last step first."""
+    made = {id(t): n.index for n in search.record.nodes for t in n.outputs}
+    ordered = sorted(states, key=lambda state: -made.get(id(state[0]), -1))
+    outputs = [o.output for _, users in ordered for o in users]
+    moved = {id(t): torch.zeros_like(t) for t in outputs}
+    pairs: Pairs = []
+    for tensor, users in ordered:
+        share = np.zeros(tuple(tensor.shape))
+        for user in users:
+            true = user.true(search.record, search.up(user.output) + moved[id(user.output)])
+            share = share + next(true[role] for role, t in user.roles.items() if t is tensor)
+        share = np.asarray(share)
+        pairs.append((tensor, -share))
+        through = search.record.after([(tensor, torch.from_numpy(-share))], outputs)
+        for t, change in zip(outputs, through, strict=True):
+            moved[id(t)] = moved[id(t)] + change
+    return pairs
+
+
+def _not_in_order(search: Search, probe: Probe, ways: Ways) -> Iterator[Proposal]:
+    """Hand on a part of a shared tensor's gradient, and then the whole."""
+    groups: dict[tuple[int, int], list[tuple[Operation, Operation, Pairs]]] = {}
+    operations = _operations(search)
+    for operation in (o for o in search.near if o.kind == "any"):
+        users = [o for o in operations if any(t is operation.output for t in o.roles.values())]
+        for number, user in enumerate(users if len(users) > 1 else ()):
+            true = search.use(user).true
+            share = next(true[role] for role, t in user.roles.items() if t is operation.output)
+            made = operation.true(search.record, torch.from_numpy(np.asarray(share)))
+            pairs = [(operation.roles[role], grad) for role, grad in made.items() if grad.any()]
+            key = (id(ways.group(operation.node)), number)
+            groups.setdefault(key, []).append((operation, user, pairs))
+    for found in groups.values():
+        everywhere = [pair for _, _, pairs in found for pair in pairs]
+        for pairs in [everywhere, *([pairs for _, _, pairs in found] if len(found) > 1 else [])]:
+            if pairs and probe.fits(probe.total(pairs)):
+                yield proposal("ACC-NON-TOPO", EARLY, "", [o for o, _, _ in found], pairs)
