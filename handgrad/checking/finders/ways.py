@@ -115,10 +115,10 @@ def vjp(node: Node, up: Tensor, wanted: Iterable[Tensor], values: dict[int, Tens
     operands = {id(t): t for t in node.inputs if t.is_floating_point()}
     with torch.enable_grad():
         here = {k: values.get(k, t).detach().clone(memory_format=torch.contiguous_format) for k, t in operands.items()}
-        fresh = {k: t.requires_grad_(operands[k].requires_grad) for k, t in here.items()}
+        keys = list({id(t): t for t in wanted})
+        fresh = {k: t.requires_grad_(operands[k].requires_grad or k in keys) for k, t in here.items()}
         args, kwargs = tree_map(lambda leaf: fresh.get(id(leaf), leaf), (node.args, node.kwargs))
         result = next(leaf for leaf in tree_leaves(node.func(*args, **kwargs)) if isinstance(leaf, Tensor))
-        keys = list({id(t): t for t in wanted})
         grads = torch.autograd.grad(result, [fresh[key] for key in keys], up, allow_unused=True)
     return {
         key: np.zeros(tuple(operands[key].shape)) if grad is None else grad.numpy()
