@@ -11,10 +11,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from handgrad import cli
+from handgrad import cli, parsing
 from handgrad.errors import UsageError
-
-SEED = 0  # of the values that make_inputs draws where the file has no params and inputs
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,35 +21,52 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _main(arguments: list[str]) -> int:
     parser = cli.Parser(prog="check.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", metavar="FILE.py", type=Path, help="a file that defines these names")
+    parser.add_argument("file", metavar="FILE.py", type=Path, nargs="?", help="a file that defines these names")
     parser.add_argument("--hint", action="store_true", help="the place alone, without cause or numbers, for exercises")
     parser.add_argument("--json", action="store_true", help="print one JSON document, with a score")
+    parser.add_argument(
+        "--save", metavar="OUT.npz", type=Path, help="write the params and inputs to which the report's numbers belong"
+    )
+    parser.add_argument(
+        "--replay", metavar="IN.npz", type=Path, help="check at the params and inputs of a file that --save wrote"
+    )
+    parser.add_argument("--self-test", action="store_true", help="check planted mistakes, print how many are found")
+    parser.add_argument(
+        "--networks", type=parsing.positive_int, default=3000, help="right networks of the self-test (default: 3000)"
+    )
     options = parser.parse_args(arguments)
-    if not options.file.is_file():
-        raise UsageError(f"{options.file}: there is no such file; give a Python file with forward and backward")
-
-    import numpy as np
+    if options.self_test:
+        if options.file is not None:
+            raise UsageError(f"--self-test checks the planted mistakes, not {options.file}; leave one of the two out")
+        return _self_test(options)
+    if options.file is None or not options.file.is_file():
+        given = "no file was given" if options.file is None else f"{options.file}: there is no such file"
+        raise UsageError(f"{given}; give a Python file with forward and backward")
 
     from handgrad import check
+    from handgrad.checking import cases
 
-    names = _user_code(options.file, lambda: runpy.run_path(str(options.file)))
+    with _Theirs(options.file):
+        names = runpy.run_path(str(options.file))
     make = names.get("make_inputs")
     missing = [name for name in ("forward", "backward") if not callable(names.get(name))]
-    missing += [name for name in ("params", "inputs") if name not in names and make is None]
+    missing += [n for n in ("params", "inputs") if n not in names and make is None and options.replay is None]
     if missing:
         raise UsageError(
             f"{options.file} does not define {', '.join(missing)}; "
             "it takes forward, backward, and params and inputs or make_inputs"
         )
 
-    def checked() -> Any:
-        if "params" in names and "inputs" in names:
+    with _Theirs(options.file):
+        if options.replay is not None:
+            params, inputs = cases.load(options.replay)
+        elif "params" in names and "inputs" in names:
             params, inputs = names["params"], names["inputs"]
         else:
-            params, inputs = make(np.random.default_rng(SEED))
-        return check(names["forward"], names["backward"], params, inputs, make)
-
-    report = _user_code(options.file, checked)
+            params, inputs = cases.drawn(make)
+        report = check(names["forward"], names["backward"], params, inputs, make)
+    if options.save is not None:
+        cases.save(options.save, report.params, report.inputs)
     if options.json:
         right = sum(not row.verdict for row in report.table)
         results = {**report.plain(), "score": right / len(report.table)}
@@ -63,22 +78,44 @@ def _main(arguments: list[str]) -> int:
     return 0 if report.ok else 1
 
 
-def _user_code(file: Path, call: Any) -> Any:
-    """Run code of the user's; an error in it is shown as theirs, with the line of their file."""
-    try:
-        return call()
-    except (UsageError, KeyboardInterrupt):
-        raise
-    except SyntaxError as error:
-        raise UsageError(f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}") from None
-    except Exception as error:
-        theirs = [
-            frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).name == file.name
-        ]
-        if not theirs:
-            raise
-        text = str(error).splitlines()[0] if str(error) else ""
-        raise UsageError(f"{file}:{theirs[-1].lineno}: in {theirs[-1].name}: {type(error).__name__}: {text}") from None
+def _self_test(options: argparse.Namespace) -> int:
+    """Check the project's own planted mistakes and right networks; 1 where a right one is called wrong."""
+    root = Path(__file__).parents[1]
+    if not (root / "parity_tests" / "mistakes").is_dir():
+        raise UsageError("--self-test needs the project's folder, where parity_tests is; run scripts/check.py there")
+    sys.path.insert(0, str(root))
+    from parity_tests.mistakes import self_test
+
+    jobs = self_test.all_jobs(options.networks)
+    outcomes, alarms = self_test.run(jobs, lambda text: print(text, file=sys.stderr))
+    verdict = "wrong" if any(wrong for wrong, _ in alarms.values()) else "right"
+    if options.json:
+        results = {"planted": self_test.figures(outcomes), "false alarms": alarms}
+        print(cli.document("check", None, {"self_test": True}, results, verdict))
+    else:
+        print("\n".join(self_test.lines(outcomes, alarms)))
+    return 0 if verdict == "right" else 1
+
+
+class _Theirs:
+    """Runs code of the user's; an error in it is shown as theirs, with the line of their file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, SyntaxError) and error.filename == str(self.file):
+            raise UsageError(f"{self.file}:{error.lineno}: {type(error).__name__}: {error.msg}") from None
+        if error is None or isinstance(error, UsageError) or not isinstance(error, Exception):
+            return
+        theirs = [frame for frame in traceback.extract_tb(trace) if Path(frame.filename).name == self.file.name]
+        if theirs:
+            text = f": {str(error).splitlines()[0]}" if str(error) else ""
+            place = f"{self.file}:{theirs[-1].lineno}: in {theirs[-1].name}"
+            raise UsageError(f"{place}: {type(error).__name__}{text}") from None
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def _check_once(forward: Forward, backward: user.Backward, p: Arrays, x: Arrays,
     record = Record.run(forward, wide_p, wide_x)
     value_units, grad_units = units(forward, wide_p, wide_x, record)
     answer = user.call(backward, wide_p, wide_x, record)
-    report = Report()
+    report = Report(params=p, inputs=x)
     if answer.changed:
         report.facts.append(f"backward overwrites what it is given: {', '.join(answer.changed)}")
     report.not_judged += [f"{name}: forward names no such tensor" for name in answer.unknown]

@@ -33,6 +33,7 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "softsign": functional.softsign,
     "logsigmoid": functional.logsigmoid,
     "exp": torch.exp,
+    "abs": torch.abs,
 }
 _DEPTH = 6  # operations between a composite's argument and its result
 _MATMULS = {

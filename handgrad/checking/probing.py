@@ -63,7 +63,9 @@ def _compare(report: Report, other: Report, what: str) -> None:
         dropped = [cause.id for cause in report.causes if cause.id not in known]
         report.causes = [cause for cause in report.causes if cause.id in known]
         note = f", which dropped {', '.join(dropped)}" if dropped else ""
-        report.probe += f"{'; ' if report.probe else ''}tried again on {what}{note}"
+        text = f"tried again on {what}{note}"
+        if text not in report.probe:
+            report.probe += f"{'; ' if report.probe else ''}{text}"
 
 
 def _ambiguous(report: Report) -> None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from handgrad.checking.record import Arrays
+
 
 @dataclass(frozen=True)
 class Cause:
@@ -36,7 +38,7 @@ class Report:
     rule that leads to it; `stage` is forward, backward or update; `causes` every known mistake that reproduces the
     numbers, best first; `also_wrong` further tensors that are wrong even given their own downstream gradients, with
     their causes; `fine` differences that are no mistake; `probe` what was run to tell hypotheses apart; `not_judged`
-    what nothing was found to judge by.
+    what nothing was found to judge by; `params` and `inputs` are those to which the numbers belong.
     """
 
     first_wrong: str | None = None
@@ -49,6 +51,8 @@ class Report:
     probe: str = ""
     not_judged: list[str] = field(default_factory=list)
     table: list[Row] = field(default_factory=list)
+    params: Arrays = field(default_factory=dict, repr=False)
+    inputs: Arrays = field(default_factory=dict, repr=False)
 
     @property
     def ok(self) -> bool:
@@ -62,7 +66,8 @@ class Report:
 
     def plain(self) -> dict[str, Any]:
         """Return the report as plain values, for JSON."""
-        return {**vars(self), "ok": self.ok, "causes": [vars(c) for c in self.causes],
+        own = {name: value for name, value in vars(self).items() if name not in ("params", "inputs")}
+        return {**own, "ok": self.ok, "causes": [vars(c) for c in self.causes],
                 "also_wrong": {n: [vars(c) for c in cs] for n, cs in self.also_wrong.items()},
                 "table": [vars(r) for r in self.table]}  # fmt: skip
 

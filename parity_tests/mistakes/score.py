@@ -1,8 +1,8 @@
-"""How well check() finds the planted mistakes: where, why, wrong causes, false alarms."""
+"""What check() says of one planted mistake, and whether the place and the cause are right."""
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -132,6 +132,7 @@ def _off(given: Array, true: Array) -> bool:
     return not float(np.abs(given - true).max(initial=0.0)) <= WRONG * float(np.abs(true).max(initial=0.0))
 
 
+@cache
 def corpus() -> tuple[list[Mistake], list[Variant]]:
     """Return all planted mistakes of systems, and all legitimate variants, of the files beside this one."""
     names = sorted(file.stem for file in Path(__file__).parent.glob("*.py") if not file.stem.startswith("test_"))
@@ -140,51 +141,3 @@ def corpus() -> tuple[list[Mistake], list[Variant]]:
     ]
     mistakes = [m for file in listed for m in file.get("MISTAKES", []) if isinstance(m, Mistake)]
     return mistakes, [v for file in listed for v in file.get("VARIANTS", []) if isinstance(v, Variant)]
-
-
-def percent(part: int, whole: int) -> str:
-    return f"{part}/{whole} ({100 * part / max(whole, 1):.1f} %)"
-
-
-def summary(verdicts: list[Verdict]) -> Iterator[str]:
-    """Yield the figures of the self-test, a line each."""
-    for named in (ALL, HALF, NONE):
-        here = [v for v in verdicts if v.named == named]
-        known = [v for v in here if v.mistake.id]
-        if not here:
-            continue
-        first = sum(v.right[:1] == [True] for v in known)
-        wrong = [v for v in here if v.right and not v.right[0]]
-        yield f"{named}:"
-        yield f"  where         {percent(sum(v.where for v in here), len(here))}"
-        yield f"  why, first    {percent(first, len(known))}"
-        yield f"  why, listed   {percent(sum(any(v.right) for v in known), len(known))}"
-        yield f"  wrong causes  {percent(len(wrong), len(here))}"
-
-
-def main(arguments: list[str]) -> None:
-    """Print what is not found of the systems whose name, or the mistakes whose id, contains an argument."""
-
-    levels = [level for level in (ALL, HALF, NONE) if f"--{level.split()[0]}" in arguments] or [ALL]
-    words = [a.lower() for a in arguments if not a.startswith("--")]
-    mistakes, variants = corpus()
-
-    def asked(case: Mistake | Variant) -> bool:
-        text = f"{getattr(case, 'id', '')} {case.system.name} {case.wrong}".lower()
-        return not words or any(word in text for word in words)
-
-    verdicts = []
-    for mistake in filter(asked, mistakes):
-        for level in levels:
-            verdict = judge(mistake, level)
-            verdicts.append(verdict)
-            if not (verdict.where and verdict.right[:1] == ([True] if mistake.id else [])):
-                print(f"{level[:4]} | {verdict}", flush=True)
-    for variant in filter(asked, variants):
-        if said := alarm(variant):
-            print(f"alarm | {said}", flush=True)
-    print("\n".join(summary(verdicts)))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -12,7 +12,7 @@ from handgrad.checking.record import Array, Node, Record, Tensor
 from handgrad.checking.rules.rule import Rule, Use, Wrong, elementwise
 
 ACTIVATIONS = tuple(FUNCTIONS)
-KINKED = ("relu", "leaky_relu", "relu6", "hardtanh")
+KINKED = ("relu", "leaky_relu", "relu6", "hardtanh", "abs")
 SMOOTH = tuple(name for name in FUNCTIONS if name not in KINKED)
 PIECEWISE = ("leaky_relu", "elu", "selu")
 PRODUCTS = ("gelu", "gelu_tanh", "silu", "mish")  # x times a function of x
@@ -38,7 +38,7 @@ def _other(names: tuple[str, ...]) -> Callable[[Use], Iterator[tuple[str, Wrong]
 
     def formula(use: Use) -> Iterator[tuple[str, Wrong]]:
         for name in names:
-            if name != use.operation.kind:
+            if name != use.operation.kind and (use.operation.kind, name) != ("leaky_relu", "relu"):  # ACT-SLOPE's
                 yield f"that of {name}", {"x": use.up * of_function(OTHERS[name], use["x"])}
 
     return formula
@@ -140,13 +140,6 @@ RULES = [
         "x g(x) has two terms, g(x) + x g'(x): the first is dropped",
         elementwise(lambda u: u.true["x"] - u.up * np.divide(u["y"], u["x"])),
     ),
-    Rule("ACT-WRONG-FORMULA", ACTIVATIONS, "this closed form is not the derivative of the function", _closed_forms),
-    Rule(
-        "ACT-WRONG-FORMULA",
-        ACTIVATIONS,
-        "the derivative is that of another function",
-        _other(tuple(name for name in FUNCTIONS if name not in GELUS)),
-    ),
     Rule(
         "ACT-MASK-ON-GRAD",
         KINKED,
@@ -165,5 +158,14 @@ RULES = [
         "the incoming gradient is ignored: this is the local derivative alone",
         elementwise(lambda u: slope(u, u["x"])),
     ),
-    Rule("CTRL-SUBGRADIENT", ("relu", "leaky_relu"), "at exactly 0 any subgradient is right", _at_zero, fine=True),
+    Rule("ACT-WRONG-FORMULA", ACTIVATIONS, "this closed form is not the derivative of the function", _closed_forms),
+    Rule(
+        "ACT-WRONG-FORMULA",
+        ACTIVATIONS,
+        "the derivative is that of another function",
+        _other(tuple(name for name in FUNCTIONS if name not in GELUS)),
+    ),
+    Rule(
+        "CTRL-SUBGRADIENT", ("relu", "leaky_relu", "abs"), "at exactly 0 any subgradient is right", _at_zero, fine=True
+    ),
 ]

@@ -1,0 +1,111 @@
+"""check.py: a file of the user's, its errors as theirs, the hint, the score, and the same numbers again."""
+
+import numpy as np
+import pytest
+
+from parity_tests.commands.commands import document, refused, run
+
+MINE = """
+import numpy as np
+import torch
+
+def forward(params, inputs):
+    z = inputs["x"] @ params["w"]
+    a = torch.tanh(z)
+    return (a ** 2).mean(), {"z": z, "a": a}
+
+def backward(params, inputs):
+    a = np.tanh(inputs["x"] @ params["w"])
+    da = 2 * a / a.size
+    dz = da * (1 - a@POWER@)
+    return (a ** 2).mean(), {"w": inputs["x"].T @ dz}, {"da": da, "dz": dz}
+
+def make_inputs(rng):
+    n, d = rng.permutation([3, 4, 5])[:2]
+    return {"w": rng.normal(size=d)}, {"x": rng.normal(size=(n, d))}
+"""
+RIGHT, WRONG = MINE.replace("@POWER@", " ** 2"), MINE.replace("@POWER@", "")
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(text, name="mine.py"):
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_right_and_wrong(capsys, file):
+    status, out, err = run(capsys, "check", file(RIGHT))
+    assert (status, err) == (0, "")
+    assert out.startswith("RIGHT")
+    status, out, err = run(capsys, "check", file(WRONG))
+    assert (status, err) == (1, "")
+    assert out.startswith("WRONG: dz goes wrong first (backward)")
+    assert "ACT-WRONG-FORMULA" in out
+    assert "line 7: a = torch.tanh(z)" in out
+
+
+def test_the_hint_says_the_place_and_nothing_else(capsys, file):
+    status, out, _ = run(capsys, "check", file(WRONG), "--hint")
+    assert status == 1
+    assert out.splitlines() == ["WRONG: look at dz (backward); all that is computed before it is right"]
+
+
+def test_json_has_a_score(capsys, file):
+    status, out, _ = run(capsys, "check", file(WRONG), "--json")
+    found = document(out)
+    assert (status, found["verdict"], found["results"]["first_wrong"]) == (1, "wrong", "dz")
+    assert found["results"]["causes"][0]["id"] == "ACT-WRONG-FORMULA"
+    assert 0 < found["results"]["score"] < 1
+    status, out, _ = run(capsys, "check", file(RIGHT), "--json")
+    assert (status, document(out)["results"]["score"]) == (0, 1)
+
+
+def test_saved_inputs_are_checked_again(capsys, file, tmp_path):
+    saved = tmp_path / "case.npz"
+    _, first, _ = run(capsys, "check", file(WRONG), "--save", saved)
+    with np.load(saved) as arrays:
+        assert set(arrays.files) == {"params/w", "inputs/x"}
+    no_inputs = WRONG[: WRONG.index("def make_inputs")]
+    status, again, _ = run(capsys, "check", file(no_inputs), "--replay", saved)
+    assert status == 1
+    assert [line for line in again.splitlines() if "largest error" in line] == [
+        line for line in first.splitlines() if "largest error" in line
+    ]
+
+
+def test_what_hides_the_mistake_is_replaced_and_saved(capsys, file, tmp_path):
+    saved = tmp_path / "case.npz"
+    hiding = WRONG + "\nparams, inputs = {'w': np.zeros(4)}, {'x': np.ones((3, 4))}\n"
+    status, out, _ = run(capsys, "check", file(hiding), "--save", saved)
+    assert status == 1
+    assert "the given inputs hide the mistake" in out
+    with np.load(saved) as arrays:
+        assert arrays["params/w"].any()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def forward(:\n", "mine.py:1: SyntaxError"),
+        (RIGHT.replace("np.tanh(inputs", "np.tanh(input"), "mine.py:11: in backward: TypeError"),
+        (RIGHT.replace("def backward", "def other"), "does not define backward"),
+        (RIGHT.replace('{"w": inputs["x"].T @ dz}', "{}"), "no entry for w"),
+        (RIGHT.replace("torch.tanh(z)", "z.tanh_()"), "in place"),
+    ],
+)
+def test_errors_are_the_users_with_their_line(capsys, file, text, said):
+    assert said in refused(capsys, "check", file(text))
+
+
+def test_wrong_use(capsys, file, tmp_path):
+    assert "no file was given" in refused(capsys, "check")
+    assert "there is no such file" in refused(capsys, "check", tmp_path / "none.py")
+    assert "leave one of the two out" in refused(capsys, "check", file(RIGHT), "--self-test")
+    assert "cannot be read as .npz" in refused(capsys, "check", file(RIGHT), "--replay", file("no", "a.npz"))
+    assert "cannot be written" in refused(capsys, "check", file(RIGHT), "--save", tmp_path / "none" / "a.npz")
+    np.savez(tmp_path / "other.npz", w=np.ones(3))
+    assert "holds 'w'" in refused(capsys, "check", file(RIGHT), "--replay", tmp_path / "other.npz")

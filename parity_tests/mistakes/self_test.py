@@ -1,0 +1,121 @@
+"""How well check() finds the planted mistakes: where, why, wrong causes; and how often it calls right code wrong."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+import numpy as np
+
+from handgrad import check
+from parity_tests.mistakes.case import Mistake, Variant
+from parity_tests.mistakes.random_networks import random_network
+from parity_tests.mistakes.score import ALL, HALF, NONE, alarm, corpus, judge
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the self-test keeps of one planted mistake."""
+
+    named: str
+    known: bool
+    where: bool
+    right: tuple[bool, ...]
+    text: str
+
+    @property
+    def missed(self) -> bool:
+        return not self.where or self.right[:1] != ((True,) if self.known else ())
+
+
+def outcome(mistake: Mistake, named: str) -> Outcome:
+    verdict = judge(mistake, named)
+    return Outcome(named, bool(mistake.id), verdict.where, tuple(verdict.right), str(verdict))
+
+
+def false_alarm(seed: int) -> str:
+    """Return what is wrongly called wrong of a right network, or nothing."""
+    report = check(*random_network(np.random.default_rng([seed, 1])))
+    return "" if report.ok else f"random network {seed}: {report.first_wrong} called wrong"
+
+
+def task(job: tuple[str, int]) -> Outcome | str:
+    """Return the outcome of a mistake, or what is wrongly called wrong of a variant or a network."""
+    kind, number = job
+    if kind == "network":
+        return false_alarm(number)
+    mistakes, variants = corpus()
+    return alarm(variants[number]) if kind == "variant" else outcome(mistakes[number], kind)
+
+
+def figures(outcomes: list[Outcome]) -> dict[str, dict[str, list[int]]]:
+    """Return, for each share of names withheld, how many of how many: where, why first, why listed, wrong causes."""
+    found = {}
+    for named in (ALL, HALF, NONE):
+        here = [o for o in outcomes if o.named == named]
+        known = [o for o in here if o.known]
+        if here:
+            found[named] = {
+                "where": [sum(o.where for o in here), len(here)],
+                "why, first": [sum(o.right[:1] == (True,) for o in known), len(known)],
+                "why, listed": [sum(any(o.right) for o in known), len(known)],
+                "wrong causes": [sum(o.right[:1] == (False,) for o in here), len(here)],
+            }
+    return found
+
+
+def run(jobs: list[tuple[str, int]], told: Callable[[str], None]) -> tuple[list[Outcome], dict[str, list[int]]]:
+    """Run the self-test's jobs on all processors; tell of what is missed, and return outcomes and false alarms."""
+    outcomes: list[Outcome] = []
+    alarms = {kind: [0, sum(k == kind for k, _ in jobs)] for kind in ("variant", "network")}
+    with ProcessPoolExecutor(os.cpu_count(), get_context("forkserver")) as pool:
+        for (kind, _), found in zip(jobs, pool.map(task, jobs, chunksize=4), strict=True):
+            if isinstance(found, Outcome):
+                outcomes.append(found)
+                if found.missed:
+                    told(f"{found.named}: {found.text}")
+            elif found:
+                alarms[kind][0] += 1
+                told(f"false alarm: {found}")
+    return outcomes, alarms
+
+
+def all_jobs(networks: int) -> list[tuple[str, int]]:
+    mistakes, variants = corpus()
+    jobs = [(named, i) for named in (ALL, HALF, NONE) for i in range(len(mistakes))]
+    return [*jobs, *(("variant", i) for i in range(len(variants))), *(("network", i) for i in range(networks))]
+
+
+def lines(outcomes: list[Outcome], alarms: dict[str, list[int]]) -> Iterator[str]:
+    """Yield the figures as text."""
+
+    def percent(part: int, whole: int) -> str:
+        return f"{part:5} of {whole:5}   {100 * part / whole:5.1f} %"
+
+    for named, figure in figures(outcomes).items():
+        yield f"planted mistakes, {named}"
+        yield from (f"  {what:14}{percent(*counts)}" for what, counts in figure.items())
+    for kind, counts in alarms.items():
+        if counts[1]:
+            yield f"  {'false alarms':14}{percent(*counts)}   right {kind}s"
+
+
+def main(arguments: list[str]) -> None:
+    """Print what is not found of the systems whose name, or the mistakes whose id, contains an argument."""
+    levels = [level for level in (ALL, HALF, NONE) if f"--{level.split()[0]}" in arguments] or [ALL]
+    words = [a.lower() for a in arguments if not a.startswith("--")]
+    mistakes, variants = corpus()
+
+    def asked(case: Mistake | Variant) -> bool:
+        text = f"{getattr(case, 'id', '')} {case.system.name} {case.wrong}".lower()
+        return not words or any(word in text for word in words)
+
+    jobs = [(level, i) for i, mistake in enumerate(mistakes) if asked(mistake) for level in levels]
+    jobs += [("variant", i) for i, variant in enumerate(variants) if asked(variant)]
+    print("\n".join(lines(*run(jobs, lambda text: print(text, flush=True)))))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
