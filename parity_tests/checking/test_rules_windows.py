@@ -229,3 +229,49 @@ def test_channels_of_a_kernel_that_are_not_exchanged():
 
     report = run(lambda p, x: F.conv2d(x, p["K"], padding=1), dx, image(3, 4, 6, 5), K=image(4, 4, 3, 3, seed=2))
     assert [c.id for c in report.causes[:1]] == ["LIN-W-NOT-T"], str(report)
+
+
+def grouped(p, x):
+    """Group norm written out: the gain meets a view of what is normalised."""
+    y = x.reshape(len(x), 2, -1)
+    y = (y - y.mean(-1, keepdim=True)) / torch.sqrt(y.var(-1, keepdim=True, correction=0) + 1e-5)
+    return y.reshape(x.shape) * p["g"][:, None, None]
+
+
+def instances(p, x):
+    """torch's instance norm, which is batch norm of a view."""
+    return F.instance_norm(x, weight=p["g"])
+
+
+def normalised(x, axes):
+    rstd = 1 / np.sqrt(x.var(axis=axes, keepdims=True) + 1e-5)
+    return (x - x.mean(axis=axes, keepdims=True)) * rstd, rstd
+
+
+def without_gain(up, x, p):
+    xhat, rstd = normalised(x.reshape(len(x), 2, -1), 2)
+    d = up.reshape(xhat.shape)
+    return (rstd * (d - d.mean(2, keepdims=True) - xhat * (d * xhat).mean(2, keepdims=True))).reshape(x.shape)
+
+
+def over_the_batch(up, x, p):
+    xhat, rstd = normalised(x, (2, 3))
+    d, axes = up * p["g"][:, None, None], (0, 2, 3)
+    return rstd * (d - d.mean(axes, keepdims=True) - xhat * (d * xhat).mean(axes, keepdims=True))
+
+
+@pytest.mark.parametrize(
+    ("layer", "dx", "cause"),
+    [(grouped, without_gain, "NORM-GAMMA-DROPPED"), (instances, over_the_batch, "NORM-WRONG-AXIS")],
+)
+def test_norms_of_a_view(layer, dx, cause):
+    report = run(layer, dx, image(3, 4, 4, 3), g=image(4, seed=3))
+    assert [c.id for c in report.causes[:1]] == [cause], str(report)
+
+
+def test_zeros_put_in_front_by_cat():
+    def dx(up, x, p):
+        return up[:, : x.shape[1]]
+
+    report = run(lambda p, x: torch.cat([x.new_zeros(len(x), 2), x], dim=1), dx, image(3, 6))
+    assert [c.id for c in report.causes[:1]] == ["CONV-PAD-CROP"], str(report)

@@ -40,7 +40,17 @@ def recognise(record: Record, node: Node) -> Iterator[Operation]:
         patches = partial(np.moveaxis, source=axis, destination=-1)
         yield Operation("columns", node, {"x": a[0]}, y, {"windows": windows, "patches": patches, "axis": axis})
     elif node.op == "constant_pad_nd" and a[0].requires_grad:
-        yield Operation("pad", node, {"x": a[0]}, y)
+        front = [0] * y.dim()
+        for number in range(len(a[1]) // 2):
+            front[-1 - number] = a[1][2 * number]
+        if min(a[1]) >= 0:
+            yield Operation("pad", node, {"x": a[0]}, y, {"front": front})
+    elif node.op == "cat" and sum(t.requires_grad for t in node.inputs) == 1:
+        at, x = next((i, t) for i, t in enumerate(node.inputs) if t.requires_grad)
+        axis = (a[1] if len(a) > 1 else 0) % y.dim()
+        front = [sum(t.shape[axis] for t in node.inputs[:at]) if i == axis else 0 for i in range(y.dim())]
+        if not any(bool(t.any()) for t in node.inputs if t is not x):
+            yield Operation("pad", node, {f"x{at}": x}, y, {"front": front})
 
 
 def _each(numbers: list[int], axes: int) -> list[int]:
@@ -141,14 +151,10 @@ def _bias_mean(use: Use) -> Wrongs:
 
 def _pad_cropped(use: Use) -> Wrongs:
     """A pad's gradient is the part of up that x fills: taken from another corner."""
-    x, pads = use["x"], use.operation.node.args[1]
-    front = [0] * x.ndim
-    for number in range(len(pads) // 2):
-        front[x.ndim - 1 - number] = pads[2 * number]
-    most = [wide - narrow for wide, narrow in zip(use.up.shape, x.shape, strict=True)]
-    if min(pads) >= 0:
-        for corner in other_corners(front, most):
-            yield "", {"x": use.up[tuple(slice(c, c + n) for c, n in zip(corner, x.shape, strict=True))]}
+    for role, x in use.operation.roles.items():
+        most = [wide - narrow for wide, narrow in zip(use.up.shape, x.shape, strict=True)]
+        for corner in other_corners(use.operation.attributes["front"], most):
+            yield "", {role: use.up[tuple(slice(c, c + n) for c, n in zip(corner, x.shape, strict=True))]}
 
 
 RULES = [

@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 
 from handgrad.checking.record import Array
+from handgrad.checking.rules.graph import makers
 from handgrad.checking.rules.norm_inside import COUNT, KEEPDIMS, POWER, summed_to
 from handgrad.checking.rules.norm_written import Norm
 from handgrad.checking.rules.rule import Rule, Use, Wrong
@@ -66,17 +67,20 @@ def _wrong_axes(t: Terms) -> Iterator[Array]:
 
 
 def _wrong_axes_of(use: Use) -> Wrongs:
-    """As above; where the norm has groups of channels, over the axes of x as well."""
+    """As above; where the norm has groups of channels, or is one of a view, over the axes of x as well."""
     terms = Terms(use)
+    if "x" not in use.true:
+        return
     yield from _norm(_wrong_axes)(use)
-    shape = use["x"].shape
-    if "x" in use.true and shape != terms.norm.form:
+    made = makers(use.record).get(id(use.operation.roles["x"]), [])
+    viewed = {tuple(node.inputs[0].shape) for node in made if node.op in ("view", "_unsafe_view")}
+    for shape in sorted({use["x"].shape, *viewed} - {terms.norm.form}):
         d, xhat = terms.d.reshape(shape), terms.xhat.reshape(shape)
         rstd = np.broadcast_to(terms.rstd, terms.norm.form).reshape(shape)
         for count in range(1, len(shape) + 1):
             for axes in combinations(range(len(shape)), count):
                 along, inner = (a.mean(axis=axes, keepdims=True) for a in (d, d * xhat))
-                yield "", {"x": rstd * (d - along - xhat * inner)}
+                yield "", {"x": (rstd * (d - along - xhat * inner)).reshape(use["x"].shape)}
 
 
 def _no_keepdims(t: Terms) -> Iterator[Array]:

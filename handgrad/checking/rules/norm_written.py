@@ -67,8 +67,7 @@ def written(record: Record, node: Node) -> Iterator[Operation]:
         yield Operation("norm", node, {"x": x}, y, {"norm": norm}, composite=True)
     if plain:
         yield from _inside(record, plain[-1][0], y)
-        for user in users(record).get(id(y), []):
-            yield from _gained(user, y, plain[-1][0])
+        yield from _gains(record, y, plain[-1][0].detach())
     else:
         yield from _with_gain(record, node, y, result)
 
@@ -176,6 +175,15 @@ def _squares(record: Record) -> list[Tensor]:
         or node.op == "square"
         or (node.op == "mul" and len(node.inputs) == 2 and node.inputs[0] is node.inputs[1])
     ]
+
+
+def _gains(record: Record, xhat: Tensor, x: Tensor) -> Iterator[Operation]:
+    """Yield the products of what is normalised, or of a view of it, with a gain."""
+    for user in users(record).get(id(xhat), []):
+        if user.op in ("view", "_unsafe_view"):
+            yield from _gains(record, user.outputs[0], x.reshape(user.outputs[0].shape))
+        else:
+            yield from _gained(user, xhat, x)
 
 
 def _gained(node: Node, xhat: Tensor, x: Tensor) -> Iterator[Operation]:
