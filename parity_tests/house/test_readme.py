@@ -56,3 +56,18 @@ def test_links_lead_somewhere():
 def test_the_commands_of_the_table_exist():
     for name in re.findall(r"python (scripts/\w+\.py)", README):
         assert (ROOT / name).is_file(), name
+
+
+def test_check_prints_what_the_readme_shows_of_the_file_in_it(capsys, tmp_path):
+    """But for the columns that measure rounding: of a right tensor they are another machine's."""
+    file = tmp_path / "mine.py"
+    file.write_text(re.findall(r"```python\n(.*?)```", README, re.S)[0], encoding="utf-8")
+    status, out, _ = run(capsys, "check", file)
+    assert status == 1
+    quoted, printed = BLOCKS[3].splitlines(), out.splitlines()
+    assert [line.split()[0] for line in quoted] == [line.split()[0] for line in printed]
+    for shown, line in zip(quoted, printed, strict=True):
+        in_table = len(line.split()) in (4, 5) and NUMBER.fullmatch(line.split()[1])
+        assert words(shown) == words(line) if in_table else alike(shown, line), line
+    wrong = [line.split()[0] for line in quoted if line.endswith("wrong")]
+    assert wrong == ["dz1", "db1", "dW1"]
