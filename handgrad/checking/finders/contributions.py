@@ -128,10 +128,14 @@ def _selections(ways: Ways, users: list[Operation]) -> Iterator[tuple[list[float
 
 
 def _through(ways: Ways, first: Operation, last: Operation) -> bool:
-    """Return whether a loop runs through time: its last turn reads what its first has led to."""
+    """Return whether a loop runs through time: what takes the first turn's result leads to what takes the last's."""
     others = [t for t in last.node.inputs if t.grad_fn is not None]
+    before = [t for t in (first.output, *first.node.inputs) if t.grad_fn is not None]
+    if any(id(t) in ways.above(o) for o in others for t in before):
+        return True
+    takers = [ways.users.get(id(o.output), []) for o in (first, last)]
     return any(
-        id(t) in ways.above(o) for o in others for t in (first.output, *first.node.inputs) if t.grad_fn is not None
+        ways.dependent(a.outputs[0], b.outputs[0]) for a in takers[0] for b in takers[1] if a.outputs and b.outputs
     )
 
 

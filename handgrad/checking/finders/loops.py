@@ -87,7 +87,7 @@ class Loop:
                 yield "BPTT-WRONG-STEP" if wider else "CACHE-STALE", what, read
             for place, which in ((-1, "last"), (0, "first")):
                 yield "CACHE-STALE", f"the {which} turn's value is read at all turns", [own[place]] * len(roots)
-        known = list(self.search.record.named.values())
+        known = [self.ways.root(t) for t in self.search.record.named.values()]
         for group in self.ways.turns.values():
             results = [node.outputs[0] for node in group if node.outputs]
             fits = len(results) == len(roots) and group[0].op not in VIEWS
@@ -129,9 +129,18 @@ class Loop:
             for node in self.ways.group(maker) if maker is not None else ():
                 if all(t.shape == root.shape for t in node.outputs[:1]):
                     found.append(node.outputs[0])
+            found += self._before(root)
         unique = list({id(t): t for t in found if t.shape == roots[0].shape}.values())
         made = {id(t): n.index for n in self.search.record.nodes for t in n.outputs}
         return sorted(unique, key=lambda t: made.get(id(t), -1))
+
+    def _before(self, state: Tensor) -> list[Tensor]:
+        """Return what stands where the next step reads this state: the initial state stands there as well."""
+        found: list[Tensor] = []
+        for user in self.ways.users.get(id(state), []):
+            place = next(i for i, t in enumerate(user.inputs) if t is state)
+            found += [n.inputs[place] for n in self.ways.group(user) if len(n.inputs) > place]
+        return found
 
     def _off(self, column: list[Slot], read: list[Tensor]) -> Pairs:
         """Return all changes with these values read, if they give the error."""

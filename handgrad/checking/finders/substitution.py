@@ -114,8 +114,9 @@ def named(ways: Ways, search: Search, slot: Slot, other: Other) -> Iterator[tupl
         yield "CACHE-INPLACE", f"the operand was overwritten by the result before the backward read it: {what}"
         return
     # An expression's own parts, read in place of each other, are a wrong derivative and not a wrong cache.
-    known = any(taken is t for t in search.record.named.values())
-    if known and node.op in LINEAR and slot.operand >= 0 and not any(taken is ways.root(t) for t in node.inputs):
+    known = any(taken is ways.root(t) for t in search.record.named.values())
+    own_part = node.op == "mul" and any(taken is ways.root(t) for t in node.inputs)
+    if known and node.op in LINEAR and slot.operand >= 0 and not own_part:
         yield "LIN-WRONG-CACHE", what
 
 
