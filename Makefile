@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 EXPERIMENT ?= people
 
-.PHONY: compare test test-all test-slow test-slow-lockstep test-slow-numbers mutants lint format clean
+.PHONY: compare test test-all test-slow test-slow-lockstep test-slow-numbers self-test mutants lint format clean
 
 compare: .venv/ready
 	@$(BIN)/python scripts/compare.py $(EXPERIMENT)
@@ -14,6 +14,7 @@ test: .venv/ready
 
 test-all: test
 	@$(MAKE) --no-print-directory test-slow
+	$(BIN)/python -m pytest -q -m slow parity_tests/mistakes
 
 # The long trainings, in two processes side by side.
 test-slow: .venv/ready
@@ -23,7 +24,11 @@ test-slow-lockstep: .venv/ready
 	$(BIN)/python -m pytest -q -m slow parity_tests/experiments
 
 test-slow-numbers: .venv/ready
-	$(BIN)/python -m pytest -q -m slow --ignore=parity_tests/experiments
+	$(BIN)/python -m pytest -q -m slow --ignore=parity_tests/experiments --ignore=parity_tests/mistakes
+
+# The planted mistakes, with all, half and none of the tensors named, and 3,000 right networks: how many are found?
+self-test: .venv/ready
+	$(BIN)/python scripts/check.py --self-test
 
 # One mistake at a time planted in manual/: which do the tests that cover it not notice? make mutants ONLY=manual/nn
 mutants: .venv/ready

@@ -41,7 +41,6 @@ def grouped_backward(params: Arrays, inputs: Arrays, wrong: str = "") -> tuple[A
     o = probs @ vv
     y = np.einsum("bhtd,hdc->btc", o, Wo)
     loss = ((y - target) ** 2).mean(-1).sum()
-
     dy = 2 * (y - target) / y.shape[-1]
     dWo = np.einsum("bhtd,btc->hdc", o, dy)
     do = np.einsum("btc,hdc->bhtd", dy, Wo)
@@ -79,8 +78,7 @@ def grouped_backward(params: Arrays, inputs: Arrays, wrong: str = "") -> tuple[A
         for head in range(K * G):
             dk[:, head // G] = dkk[:, head]
     dWq, dWk, dWv = (np.einsum("btc,bhtd->chd", h, g) for g in (dq, dk, dv))
-    pairs = ((dq, Wq), (dk, Wk), (dv, Wv))
-    dh = sum(np.einsum("bhtd,chd->btc", g, W) for g, W in pairs)
+    dh = sum(np.einsum("bhtd,chd->btc", g, W) for g, W in ((dq, Wq), (dk, Wk), (dv, Wv)))
     dpos = dh.sum(axis=0)
     if wrong == "positions of the first sample":
         dpos = dh[0]

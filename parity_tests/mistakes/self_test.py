@@ -1,5 +1,6 @@
 """How well check() finds the planted mistakes: where, why, wrong causes; and how often it calls right code wrong."""
 
+import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from handgrad import check
+from handgrad import check, cli
 from parity_tests.mistakes.case import Mistake, Variant
 from parity_tests.mistakes.random_networks import random_network
 from parity_tests.mistakes.score import ALL, HALF, NONE, alarm, corpus, judge
@@ -82,12 +83,6 @@ def run(jobs: list[tuple[str, int]], told: Callable[[str], None]) -> tuple[list[
     return outcomes, alarms
 
 
-def all_jobs(networks: int) -> list[tuple[str, int]]:
-    mistakes, variants = corpus()
-    jobs = [(named, i) for named in (ALL, HALF, NONE) for i in range(len(mistakes))]
-    return [*jobs, *(("variant", i) for i in range(len(variants))), *(("network", i) for i in range(networks))]
-
-
 def lines(outcomes: list[Outcome], alarms: dict[str, list[int]]) -> Iterator[str]:
     """Yield the figures as text."""
 
@@ -102,20 +97,33 @@ def lines(outcomes: list[Outcome], alarms: dict[str, list[int]]) -> Iterator[str
             yield f"  {'false alarms':14}{percent(*counts)}   right {kind}s"
 
 
-def main(arguments: list[str]) -> None:
-    """Print what is not found of the systems whose name, or the mistakes whose id, contains an argument."""
-    levels = [level for level in (ALL, HALF, NONE) if f"--{level.split()[0]}" in arguments] or [ALL]
-    words = [a.lower() for a in arguments if not a.startswith("--")]
+def main() -> int:
+    """Run the self-test; with WORDs those mistakes alone whose system, name or id contains one of them."""
+    parser = argparse.ArgumentParser(prog="check.py --self-test", description=__doc__)
+    parser.add_argument("words", nargs="*", metavar="WORD", help="part of a system's, a mistake's name or of an id")
+    parser.add_argument("--networks", type=int, default=3000, help="right networks drawn at random (default: 3000)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--named", choices=(ALL, HALF, NONE), action="append", help="which intermediates are handed in")
+    options = parser.parse_args()
     mistakes, variants = corpus()
 
     def asked(case: Mistake | Variant) -> bool:
         text = f"{getattr(case, 'id', '')} {case.system.name} {case.wrong}".lower()
-        return not words or any(word in text for word in words)
+        return not options.words or any(word.lower() in text for word in options.words)
 
-    jobs = [(level, i) for i, mistake in enumerate(mistakes) if asked(mistake) for level in levels]
+    levels = options.named or (ALL, HALF, NONE)
+    jobs = [(named, i) for named in levels for i, mistake in enumerate(mistakes) if asked(mistake)]
     jobs += [("variant", i) for i, variant in enumerate(variants) if asked(variant)]
-    print("\n".join(lines(*run(jobs, lambda text: print(text, flush=True)))))
+    jobs += [("network", seed) for seed in range(0 if options.words else options.networks)]
+    outcomes, alarms = run(jobs, lambda text: print(text, file=sys.stderr, flush=True))
+    verdict = "wrong" if any(wrong for wrong, _ in alarms.values()) else "right"
+    if options.json:
+        results = {"planted": figures(outcomes), "false alarms": alarms}
+        print(cli.document("check", None, {"self_test": True}, results, verdict))
+    else:
+        print("\n".join(lines(outcomes, alarms)))
+    return 0 if verdict == "right" else 1
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main())
