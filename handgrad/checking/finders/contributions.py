@@ -14,10 +14,12 @@ from handgrad.checking.finders.probe import Probe
 from handgrad.checking.finders.substitution import proposal
 from handgrad.checking.finders.ways import VIEWS, Ways, vjp
 from handgrad.checking.operations import Operation
-from handgrad.checking.record import Array, Tensor
+from handgrad.checking.record import Array, Node, Tensor
 from handgrad.checking.search import Proposal, Search
 
 PRODUCTS = {"mm", "bmm", "addmm", "baddbmm", "convolution", "mv", "dot", "addmv"}
+
+NEXT = 4  # operations between a turn's own result and the state that takes it
 
 
 def find(search: Search) -> Iterator[Proposal]:
@@ -86,7 +88,8 @@ def _selections(ways: Ways, users: list[Operation]) -> Iterator[tuple[list[float
     count = len(users)
     turns: dict[object, list[int]] = {}  # by the innermost line: a loop's, or a function's that is called again
     for number, user in enumerate(users):
-        turns.setdefault((user.node.op, user.node.site[:1]), []).append(number)
+        key = (user.node.op, user.node.site[:1], ways.number[id(user.node)])
+        turns.setdefault(key, []).append(number)
     loops = [members for members in turns.values() if len(members) > 1]
     for members in loops:
         first, last = members[0], members[-1]
@@ -133,10 +136,22 @@ def _through(ways: Ways, first: Operation, last: Operation) -> bool:
     before = [t for t in (first.output, *first.node.inputs) if t.grad_fn is not None]
     if any(id(t) in ways.above(o) for o in others for t in before):
         return True
-    takers = [ways.users.get(id(o.output), []) for o in (first, last)]
-    return any(
-        ways.dependent(a.outputs[0], b.outputs[0]) for a in takers[0] for b in takers[1] if a.outputs and b.outputs
-    )
+    for one in _led_to(ways, first.output):
+        for other in ways.group(one):
+            if other is not one and one.outputs[0].numel() > 1 and other in _led_to(ways, last.output):
+                return ways.dependent(one.outputs[0], other.outputs[0])
+    return False
+
+
+def _led_to(ways: Ways, tensor: Tensor) -> list[Node]:
+    """Return what takes this tensor, and what takes that."""
+    found: list[Node] = []
+    level = [tensor]
+    for _ in range(NEXT):
+        users = [n for t in level for n in ways.users.get(id(t), []) if n.outputs]
+        found += users
+        level = [n.outputs[0] for n in users]
+    return found
 
 
 def _where(operation: Operation) -> str:
@@ -220,7 +235,7 @@ def _named(
     """Yield (id, sentence) for a sum over these slices only."""
     of = f"of the {shape[axis]} along axis {axis}"
     broadcast = operation.node.op not in PRODUCTS
-    bias = broadcast and tensor.dim() == 1 and tensor.grad_fn is None
+    bias = operation.node.op in ("add", "sub") and tensor.dim() == 1 and tensor.grad_fn is None
     copy = ("ACC-UNBROADCAST", f"the operand is broadcast, and only the {kind} {of} is kept: its gradient is their sum")
     last = ("ACC-OVERWRITE", f"= where += is needed: only the last {of} is kept")
     if kind == "last":

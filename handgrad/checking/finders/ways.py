@@ -36,6 +36,7 @@ class Ways:
         self.maker: dict[int, Node] = {}
         self.users: dict[int, list[Node]] = {}
         self.turns: dict[tuple[tuple[object, ...], str, int], list[Node]] = {}
+        self.number: dict[int, int] = {}
         seen: dict[tuple[object, ...], int] = {}
         last: tuple[object, ...] = ()
         for node in record.nodes:
@@ -48,6 +49,7 @@ class Ways:
             last = node.site
             key = (node.op,)
             number = seen[key] = seen.get(key, -1) + 1
+            self.number[id(node)] = number
             self.turns.setdefault((node.site, node.op, number), []).append(node)
         self._group = {id(node): group for group in self.turns.values() for node in group}
         self._above: dict[int, set[int]] = {}
