@@ -1,6 +1,7 @@
 """check(forward, backward, params, inputs): where a hand-written backward first goes wrong, and why."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -41,9 +42,21 @@ def check(
     Raises UsageError where something handed in or returned is not of this form.
     """
     p, x = (_arrays(part, name) for part, name in ((params, "params"), (inputs, "inputs")))
-    report = _check_once(forward, backward, p, x, DIAGNOSED)
-    probe(report, lambda p, x: _check_once(forward, backward, p, x, 1), p, x, make_inputs)
+    with _one_thread():
+        report = _check_once(forward, backward, p, x, DIAGNOSED)
+        probe(report, lambda p, x: _check_once(forward, backward, p, x, 1), p, x, make_inputs)
     return report
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Run torch on one thread: on small tensors it takes longer to wake the others, ten times on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _check_once(forward: Forward, backward: user.Backward, p: Arrays, x: Arrays, diagnosed: int) -> Report:

@@ -40,7 +40,7 @@ def _composites(record: Record, node: Node) -> Iterator[Operation]:
             for axis in range(y.dim()):
                 if y.shape[axis] == 1:
                     continue
-                if equal(torch.softmax(x, axis), y):
+                if equal(y.sum(axis), torch.ones_like(y.sum(axis))) and equal(torch.softmax(x, axis), y):
                     yield Operation("softmax", node, {"x": x}, y, {"axis": axis}, composite=True)
-                elif equal(torch.log_softmax(x, axis), y):
+                elif bool((y <= 0).all()) and equal(torch.log_softmax(x, axis), y):
                     yield Operation("log_softmax", node, {"x": x}, y, {"axis": axis}, composite=True)

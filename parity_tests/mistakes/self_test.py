@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 
 import numpy as np
+import torch
 
 from handgrad import check, cli
 from parity_tests.mistakes.case import Mistake, Variant
@@ -71,7 +72,7 @@ def run(jobs: list[tuple[str, int]], told: Callable[[str], None]) -> tuple[list[
     """Run the self-test's jobs on all processors; tell of what is missed, and return outcomes and false alarms."""
     outcomes: list[Outcome] = []
     alarms = {kind: [0, sum(k == kind for k, _ in jobs)] for kind in ("variant", "network")}
-    with ProcessPoolExecutor(os.cpu_count(), get_context("forkserver")) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), get_context("forkserver"), torch.set_num_threads, (1,)) as pool:
         for (kind, _), found in zip(jobs, pool.map(task, jobs, chunksize=4), strict=True):
             if isinstance(found, Outcome):
                 outcomes.append(found)
