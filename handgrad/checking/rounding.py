@@ -33,17 +33,16 @@ class _Noise(TorchDispatchMode):  # type: ignore[no-untyped-call]
             args = tree_map(self._moved, args)
         result = func(*args, **kwargs)
         name = func._schema.name.removeprefix("aten::")
-        if name in SATURATING:
-            result = tree_map(self._moved_whatever, result)
+        moved = self._moved_whatever if name in SATURATING else self._moved
         form = FORMS.get(name)
         if form is None:
-            return tree_map(self._moved, result)
+            return tree_map(moved, result)
         with torch.no_grad():
             size = form(result[0] if isinstance(result, tuple) else result, *args)
-        moved = tree_map(self._moved, result)
+        result = tree_map(moved, result)
         if isinstance(result, tuple):
-            return (self._moved(moved[0], size), *moved[1:])
-        return self._moved(moved, size)
+            return (self._moved(result[0], size), *result[1:])
+        return self._moved(result, size)
 
     def _moved(self, leaf: Any, size: Any = None) -> Any:
         """Move by DELTA x `size`, the leaf's own by default.

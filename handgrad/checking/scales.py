@@ -78,7 +78,9 @@ def _of_loss(use: Use, ratio: float, target: Tensor, near: Callable[[float], boo
     if (near(2) or near(0.5)) and head:
         much = "a factor 2 too much" if ratio > 1 else "the factor 2 of the square's derivative is missing"
         yield "LOSS-FACTOR-2", much
-    for size in {n for n in (count, batch) if n > 1}:
+    node = use.operation.node
+    own = node.inputs[0].numel() / node.outputs[0].numel() if node.op in MEANS else 0.0
+    for size in sorted({n for n in (count, batch, own) if n > 1}):
         if near(size) and (head or whole):
             yield "LOSS-NO-MEAN", f"1/N with N = {size:g} is missing: the loss is a mean, its gradient a sum"
     if batch > 1 and near(1 / batch):

@@ -127,7 +127,7 @@ RELU = Activation(
      "mask of the gradient": ("ACT-MASK-ON-GRAD", HIDDEN, lambda up, z, a: up * (up > 0)),
      "masks of both": ("", HIDDEN, lambda up, z, a: up * (up > 0) * (z > 0)),
      "window around 0": ("", HIDDEN, lambda up, z, a: up * (np.abs(z) < 0.5)),
-     "times a": ("", OUTPUT, lambda up, z, a: up * a),
+     "times a": ("ACT-WRONG-FORMULA", OUTPUT, lambda up, z, a: up * a),
      "upstream left out": ("UPSTREAM-IGNORED", HIDDEN, lambda up, z, a: 1.0 * (z > 0))},
     {"mask of the output": lambda up, z, a: up * (a > 0),
      "mask z >= 0": lambda up, z, a: up * (z >= 0),
@@ -145,7 +145,7 @@ LEAKY = Activation(
      "no slope": ("ACT-MISSING", HIDDEN, lambda up, z, a: up),
      "slope by the gradient's sign": ("ACT-MASK-ON-GRAD", HIDDEN, lambda up, z, a: up * np.where(up > 0, 1, LEAK)),
      "leak squared": ("", HIDDEN, lambda up, z, a: up * np.where(z > 0, 1, LEAK**2)),
-     "leak times z": ("", OUTPUT, lambda up, z, a: up * np.where(z > 0, 1, LEAK * z)),
+     "leak times z": ("ACT-WRONG-FORMULA", OUTPUT, lambda up, z, a: up * np.where(z > 0, 1, LEAK * z)),
      "leak for all": ("", HIDDEN, lambda up, z, a: up * ((z > 0) + LEAK))},
     {"slope from the output": lambda up, z, a: up * np.where(a > 0, 1, LEAK)},
 )  # fmt: skip
@@ -159,7 +159,7 @@ SOFTPLUS = Activation(
      "no slope": ("ACT-MISSING", OUTPUT, lambda up, z, a: up),
      "sigmoid(-z)": ("ACT-WRONG-FORMULA", HIDDEN, lambda up, z, a: up * s(-z)),
      "1 / (1 + exp(z)) squared": ("", HIDDEN, lambda up, z, a: up * s(-z) ** 2),
-     "ReLU's mask": ("", OUTPUT, lambda up, z, a: up * (z > 0))},
+     "ReLU's mask": ("ACT-WRONG-FORMULA", OUTPUT, lambda up, z, a: up * (z > 0))},
     {"1 - exp(-a)": lambda up, z, a: up * (1 - np.exp(-a))},
 )  # fmt: skip
 
@@ -171,8 +171,8 @@ ELU = Activation(
     {"slope at a": ("ACT-TWICE", HIDDEN, lambda up, z, a: up * np.where(a > 0, 1, np.exp(a))),
      "no slope": ("ACT-MISSING", HIDDEN, lambda up, z, a: up),
      "a below zero": ("ACT-WRONG-FORMULA", HIDDEN, lambda up, z, a: up * np.where(z > 0, 1, a)),
-     "1 - a below zero": ("", OUTPUT, lambda up, z, a: up * np.where(z > 0, 1, 1 - a)),
-     "exp(z) everywhere": ("", HIDDEN, lambda up, z, a: up * np.exp(z))},
+     "1 - a below zero": ("ACT-WRONG-FORMULA", OUTPUT, lambda up, z, a: up * np.where(z > 0, 1, 1 - a)),
+     "exp(z) everywhere": ("ACT-WRONG-FORMULA", HIDDEN, lambda up, z, a: up * np.exp(z))},
     {"exp(z) below zero": lambda up, z, a: up * np.exp(np.minimum(z, 0))},
 )  # fmt: skip
 

@@ -205,7 +205,7 @@ MISTAKES = [
     Mistake(CAUSAL, "softmax skipped", "SOFTMAX-IDENTITY", "datt"),
     Mistake(CAUSAL, "diagonal masked too", "", "datt"),
     Mistake(CAUSAL, "scaled by the model's width", "", "dk"),
-    Mistake(CAUSAL, "scaled by d", "", "dk"),
+    Mistake(CAUSAL, "scaled by d", "ATT-SCALE", "dk"),
     Mistake(CAUSAL, "dk unscaled", "ATT-SCALE", "dk"),
     Mistake(CAUSAL, "dq unscaled", "ATT-SCALE", "dq"),
     Mistake(CAUSAL, "scores not transposed for dk", "LIN-W-NOT-T", "dk"),
@@ -219,7 +219,7 @@ MISTAKES = [
     Mistake(CROSS, "p (1 - p)", "SOFTMAX-DIAG", "dk"),
     Mistake(CROSS, "dk unscaled", "ATT-SCALE", "dk"),
     Mistake(CROSS, "neither scaled", "ATT-SCALE", "dk"),
-    Mistake(CROSS, "scaled twice", "", "dk"),
+    Mistake(CROSS, "scaled twice", "ATT-SCALE", "dk"),
     Mistake(CROSS, "values' path lost", "ACC-BRANCH-LOST", "dmemory"),
 ]
 

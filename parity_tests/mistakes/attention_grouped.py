@@ -110,7 +110,7 @@ MISTAKES = [
     Mistake(GROUPED, "last copy of the keys kept", "ACC-UNBROADCAST", "dk", same=("ACC-OVERWRITE",)),
     Mistake(GROUPED, "copies assigned one by one", "ACC-OVERWRITE", "dk", same=("ACC-UNBROADCAST",)),
     Mistake(GROUPED, "copies averaged", "", "dv"),
-    Mistake(GROUPED, "groups read the other way round", "", "dv"),
+    Mistake(GROUPED, "groups read the other way round", "SHAPE-FLATTEN-ORDER", "dv"),
     Mistake(GROUPED, "positions of the first sample", "ACC-UNBROADCAST", "dpos"),
     Mistake(GROUPED, "positions not summed", "ACC-UNBROADCAST", "dpos", same=("BIAS-UNSUMMED",)),
     Mistake(GROUPED, "positions averaged over the batch", "BIAS-MEAN", "dpos"),

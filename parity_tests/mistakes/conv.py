@@ -134,7 +134,7 @@ MISTAKES = [
     Mistake(LOOPS, "bias averaged over the batch", "BIAS-MEAN", "db2"),
     Mistake(LOOPS, "one bias for all channels", "BIAS-SUM-ALL", "db2"),
     Mistake(LOOPS, "dK turned", "CONV-DW-FLIP", "dK2"),
-    Mistake(LOOPS, "dK with rows and columns exchanged", "", "dK2"),
+    Mistake(LOOPS, "dK with rows and columns exchanged", "SHAPE-FLATTEN-ORDER", "dK2"),
     Mistake(LOOPS, "dK of the last sample", "ACC-OVERWRITE", "dK2"),
     Mistake(LOOPS, "kernel not turned", "CONV-FLIP", "da1"),
     Mistake(LOOPS, "kernel turned in one axis", "", "da1"),

@@ -156,7 +156,7 @@ MISTAKES = [
     Mistake(GROUPS, "no variance path", "NORM-NO-VAR-PATH", "dz"),
     Mistake(GROUPS, "channel by channel", "NORM-WRONG-AXIS", "dz"),
     Mistake(GROUPS, "skip lost", "ACC-BRANCH-LOST", "dz"),
-    Mistake(GROUPS, "skip scaled by the activation", "", "dz"),
+    Mistake(GROUPS, "skip scaled by the activation", "LIN-WRONG-CACHE", "dz"),
 ]
 
 VARIANTS: list[Variant] = []

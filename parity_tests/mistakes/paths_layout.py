@@ -189,7 +189,7 @@ LAYOUT = System("channels, steps and heads", layout_forward, layout_backward, la
 MISTAKES = [
     Mistake(GATED, "up and act exchanged", "PATH-SWAPPED", "dup"),
     Mistake(GATED, "gate for act", "LIN-WRONG-CACHE", "dup"),
-    Mistake(GATED, "both the product", "", "dup"),
+    Mistake(GATED, "both the product", "LIN-WRONG-CACHE", "dup"),
     Mistake(GATED, "weights of gate and up exchanged", "PATH-SWAPPED", "dWg"),
     Mistake(GATED, "x through the other's weights", "PATH-SWAPPED", "dx", same=("LIN-WRONG-CACHE",)),
     Mistake(BESIDE, "halves exchanged", "PATH-SWAPPED", "dright"),

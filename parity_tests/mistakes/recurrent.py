@@ -155,7 +155,7 @@ MISTAKES = [
     Mistake(CHAR, "carry lost", "BPTT-NO-CARRY", "dh3", same=("ACC-BRANCH-LOST",)),
     Mistake(CHAR, "carry alone", "ACC-BRANCH-LOST", "dh3"),
     Mistake(CHAR, "tanh' at the last state", "CACHE-STALE", "dz3"),
-    Mistake(CHAR, "tanh' at the state before", "", "dz4"),
+    Mistake(CHAR, "tanh' at the state before", "BPTT-WRONG-STEP", "dz4"),
     Mistake(CHAR, "tanh' left out", "ACT-MISSING", "dz4"),
     Mistake(CHAR, "input weights skip the first step", "ACC-EARLY-RETURN", "dWxh", same=("ACC-BRANCH-LOST",)),
     Mistake(CHAR, "h_t for h_{t-1}", "BPTT-WRONG-STEP", "dWhh"),

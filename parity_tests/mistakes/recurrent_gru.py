@@ -96,7 +96,7 @@ def gru_make(rng: np.random.Generator) -> tuple[Arrays, Arrays]:
 GRU = System("gated recurrent unit", gru_forward, gru_backward, gru_make)
 
 MISTAKES = [
-    Mistake(GRU, "z for 1 - z", "", "dn3"),
+    Mistake(GRU, "z for 1 - z", "LIN-WRONG-CACHE", "dn3"),
     Mistake(GRU, "update gate's sign", "", "dz3"),
     Mistake(GRU, "update gate's second path lost", "ACC-BRANCH-LOST", "dz3"),
     Mistake(GRU, "reset gate left out", "ACT-MISSING", "du3"),
@@ -105,7 +105,7 @@ MISTAKES = [
     Mistake(GRU, "sigmoid's slope squared", "", "dh2"),
     Mistake(GRU, "sigmoid's slope cut short", "ACT-WRONG-FORMULA", "dh2"),
     Mistake(GRU, "Uz with the state after", "BPTT-WRONG-STEP", "dUz"),
-    Mistake(GRU, "reset gate missing in one bias", "", "dcn"),
+    Mistake(GRU, "reset gate missing in one bias", "PATH-SWAPPED", "dcn"),
     Mistake(GRU, "reset before the product", "", "dUn"),
     Mistake(GRU, "straight path lost", "ACC-BRANCH-LOST", "dh2", same=("BPTT-NO-CARRY",)),
     Mistake(GRU, "straight path without its gate", "", "dh2"),

@@ -11,6 +11,11 @@ Wrongs = Iterable[tuple[str, Wrong]]
 
 # What may stand between an element-wise loss and its total.
 REDUCING = ("sum", "mean", "div", "mul", "neg", "add", "sub", "rsub", "view", "reshape", "squeeze", "index", "select")
+# ... and between a probability and its loss.
+BY_ENTRY = (
+    *REDUCING, "log", "log1p", "clamp", "clamp_min", "clamp_max", "pow", "gather", "nll_loss_forward", "where",
+    "binary_cross_entropy", "mse_loss", "select", "unsqueeze", "nll_loss2d_forward", "t", "transpose", "permute",
+)  # fmt: skip
 
 
 def _p(use: Use) -> Array:
@@ -158,7 +163,7 @@ RULES = [
         "LOSS-EXTRA-FPRIME",
         (*LOGITS, "sigmoid"),
         "f'(z) is multiplied in once more: p - y has it already, since the logarithm's derivative cancels it",
-        elementwise(lambda u: u.true["x"] * _p(u) * (1 - _p(u))),
+        elementwise(lambda u: u.true["x"] * _p(u) * (1 - _p(u)) if _reaches_the_loss(u, BY_ENTRY) else None),
     ),
     Rule("LOSS-ONEHOT-SHIFT", LOGITS, "1 is subtracted at a class beside the label's", _targets(_shifted)),
     Rule(
