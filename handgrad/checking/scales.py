@@ -44,7 +44,7 @@ def named_ratio(use: Use, roles: Sequence[str], ratio: float, target: Tensor) ->
     operation, record = use.operation, use.record
     if near(1):
         return
-    if penalises(record, operation.node, target):
+    if penalises(record, operation.node, target) or _adds_penalty(use, roles, target):
         if abs(ratio) < 1e-9:
             yield "REG-MISSING", "the penalty on it is in the loss, but not in its gradient"
         else:
@@ -169,6 +169,13 @@ def penalises(record: Record, node: Node, target: Tensor) -> bool:
     own = [t for t in terms if id(node) in _nodes_of(record, t, target)]
     alone = [t for t in terms if _alone(record, t, target)]
     return len(own) == 1 and own[0] in alone and len(alone) < len(terms)
+
+
+def _adds_penalty(use: Use, roles: Sequence[str], target: Tensor) -> bool:
+    """Return whether what is scaled is a penalty on the target, which the operation adds to others."""
+    parts = [use.operation.roles[role] for role in roles]
+    others = any(not _alone(use.record, term, target) for term in _terms(use.record))
+    return others and all(part.dim() == 0 and _alone(use.record, part, target) for part in parts)
 
 
 def _terms(record: Record) -> list[Tensor]:

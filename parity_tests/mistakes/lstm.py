@@ -127,7 +127,7 @@ MISTAKES = [
     Mistake(FUSED, "sigmoid' for g", "ACT-WRONG-FORMULA", "dgates3"),
     Mistake(FUSED, "f's slope squared", "", "dgates3"),
     Mistake(FUSED, "i from its own value", "", "dgates3"),
-    Mistake(FUSED, "o with c for tanh(c)", "", "dgates3"),
+    Mistake(FUSED, "o with c for tanh(c)", "LIN-WRONG-CACHE", "dgates3"),
     Mistake(FUSED, "f and i exchanged", "PATH-SWAPPED", "dgates3"),
     Mistake(FUSED, "order i, g, f, o", "PATH-SWAPPED", "dgates3"),
     Mistake(FUSED, "W_y with the state before", "BPTT-WRONG-STEP", "dW_y"),
@@ -139,7 +139,7 @@ MISTAKES = [
     Mistake(FUSED, "h_t for h_{t-1}", "BPTT-WRONG-STEP", "dW_hh"),
     Mistake(FUSED, "dc carried without the forget gate", "", "dc2"),
     Mistake(FUSED, "dc carried through the input gate", "", "dc2"),
-    Mistake(FUSED, "dc carried through the step before's forget gate", "", "dc2"),
+    Mistake(FUSED, "dc carried through the step before's forget gate", "BPTT-WRONG-STEP", "dc2"),
 ]
 
 VARIANTS = [
