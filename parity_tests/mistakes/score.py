@@ -28,6 +28,11 @@ class Verdict:
     expected: set[str]
 
     @property
+    def hidden(self) -> bool:
+        """Whether nothing that was handed in is wrong, and nothing is said to be."""
+        return not self.expected and self.report.ok
+
+    @property
     def where(self) -> bool:
         return self.report.first_wrong in self.expected and self.report.stage == self.mistake.stage
 

@@ -32,8 +32,10 @@ class Outcome:
         return not self.where or self.right[:1] != ((True,) if self.known else ())
 
 
-def outcome(mistake: Mistake, named: str) -> Outcome:
+def outcome(mistake: Mistake, named: str) -> Outcome | str:
     verdict = judge(mistake, named)
+    if verdict.hidden:
+        return ""
     return Outcome(named, bool(mistake.id), verdict.where, tuple(verdict.right), str(verdict))
 
 

@@ -11,7 +11,7 @@ from handgrad.checking.finders.probe import Probe
 from handgrad.checking.finders.substitution import proposal
 from handgrad.checking.finders.ways import Ways
 from handgrad.checking.operations import Operation, native
-from handgrad.checking.record import Array, Tensor
+from handgrad.checking.record import Array, Node, Tensor
 from handgrad.checking.search import Proposal, Search
 
 Pairs = list[tuple[Tensor, Array]]
@@ -38,8 +38,10 @@ def _not_carried(search: Search, probe: Probe, ways: Ways) -> Iterator[Proposal]
     for tensor in search.record.tensors:
         maker = ways.maker.get(id(tensor))
         users = [o for o in operations if any(t is tensor for t in o.roles.values())]
-        into_next = [o for o in users if maker is not None and carries(ways, tensor, o)]
-        if into_next and tensor.numel() > 1 and maker is not None and len(ways.group(maker)) > 1:
+        if maker is None or tensor.numel() < 2 or len(ways.group(maker)) < 2:
+            continue
+        into_next = [o for o in users if carries(ways, tensor, o) and _turn(ways, o.node) > _turn(ways, maker)]
+        if into_next:
             by_state.setdefault(id(ways.group(maker)), []).append((tensor, into_next))
     every = list(by_state.values())
     for states in [*every, *([[*chain.from_iterable(every)]] if len(every) > 1 else [])]:
@@ -47,6 +49,11 @@ def _not_carried(search: Search, probe: Probe, ways: Ways) -> Iterator[Proposal]
         if pairs and probe.fits(probe.total(pairs)):
             used = [o for _, users in states for o in users]
             yield proposal("BPTT-NO-CARRY", LOST, "", used, pairs)
+
+
+def _turn(ways: Ways, node: Node) -> int:
+    """Return how often the loop has come by before."""
+    return next(number for number, other in enumerate(ways.group(node)) if other is node)
 
 
 def _cut(search: Search, states: list[tuple[Tensor, list[Operation]]]) -> Pairs:
