@@ -8,20 +8,25 @@ from parity_tests.mistakes.score import ALL, HALF, NONE, alarm, corpus, judge
 MISTAKES, VARIANTS = corpus()
 
 
-def first_of_each() -> list[Mistake]:
-    """The first planted mistake of each id that is not one of a name's further spellings."""
-    found: dict[str, Mistake] = {}
+def by_id() -> dict[str, list[Mistake]]:
+    found: dict[str, list[Mistake]] = {}
     for mistake in MISTAKES:
         if mistake.id:
-            found.setdefault(mistake.id, mistake)
-    return [found[identity] for identity in sorted(found)]
+            found.setdefault(mistake.id, []).append(mistake)
+    return dict(sorted(found.items()))
 
 
-@pytest.mark.parametrize("mistake", first_of_each(), ids=lambda m: m.id)
-def test_each_id_is_named(mistake):
-    verdict = judge(mistake)
-    assert verdict.where, str(verdict.report)
-    assert verdict.right[:1] == [True], str(verdict)
+@pytest.mark.parametrize("mistakes", [pytest.param(of[:3], id=identity) for identity, of in by_id().items()])
+def test_each_id_is_named(mistakes):
+    """The place every time; the name of one of the first three planted, since not each can be told in any system."""
+    named = []
+    for mistake in mistakes:
+        verdict = judge(mistake, probe=False)
+        assert verdict.where, str(verdict.report)
+        named.append(verdict.right[:1] == [True])
+        if named[-1]:
+            return
+    pytest.fail(f"none is named: {', '.join(m.wrong for m in mistakes)}")
 
 
 @pytest.mark.parametrize("named", [HALF, NONE])
