@@ -70,7 +70,10 @@ def _main(arguments: list[str]) -> int:
         cases.save(options.save, report.params, report.inputs)
     if options.json:
         right = sum(not row.verdict for row in report.table)
-        results = {**report.plain(), "score": right / len(report.table)}
+        shown = report.plain()
+        if options.hint:
+            shown = {name: shown[name] for name in ("ok", "first_wrong", "stage")}
+        results = {**shown, "score": right / len(report.table)}
         print(cli.document("check", None, {"file": str(options.file)}, results, "right" if report.ok else "wrong"))
     elif options.hint and not report.ok:
         print(f"WRONG: look at {report.first_wrong} ({report.stage}); all that is computed before it is right")
@@ -95,9 +98,12 @@ class _Theirs:
         self.file = file
 
     def __enter__(self) -> None:
-        pass
+        self.stdout, sys.stdout = sys.stdout, sys.stderr  # what their code prints is no part of the report
+        sys.path.insert(0, str(self.file.resolve().parent))
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        sys.stdout = self.stdout
+        sys.path.remove(str(self.file.resolve().parent))
         if isinstance(error, SyntaxError) and error.filename == str(self.file):
             raise UsageError(f"{self.file}:{error.lineno}: {type(error).__name__}: {error.msg}") from None
         if error is None or isinstance(error, UsageError) or not isinstance(error, Exception):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from handgrad.checking.probing import MakeInputs
+from handgrad.checking.probing import MakeInputs, fresh
 from handgrad.checking.record import Array, Arrays
 from handgrad.errors import UsageError
 
@@ -16,8 +16,7 @@ PARTS = ("params", "inputs")
 
 def drawn(make_inputs: MakeInputs) -> tuple[Arrays, Arrays]:
     """Return the first params and inputs that `make_inputs` draws."""
-    params, inputs = make_inputs(np.random.default_rng(SEED))
-    return dict(params), dict(inputs)
+    return fresh(make_inputs, np.random.default_rng(SEED))
 
 
 def save(path: Path, params: Arrays, inputs: Arrays) -> None:
@@ -41,7 +40,7 @@ def load(path: Path) -> tuple[Arrays, Arrays]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays: dict[str, Array] = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
         raise UsageError(f"{path} cannot be read as .npz ({error}); give a file that --save wrote") from None
     found: tuple[Arrays, Arrays] = ({}, {})
     for name, array in arrays.items():

@@ -12,7 +12,7 @@ from handgrad.checking import conventions, user
 from handgrad.checking.consistency import consistent
 from handgrad.checking.diagnosis import Diagnosis
 from handgrad.checking.forward import causes as forward_causes
-from handgrad.checking.place import chain
+from handgrad.checking.place import chain, source
 from handgrad.checking.probing import MakeInputs, probe
 from handgrad.checking.record import Arrays, Forward, Record, Tensor
 from handgrad.checking.report import Cause, Report
@@ -42,6 +42,9 @@ def check(
     Raises UsageError where something handed in or returned is not of this form.
     """
     p, x = (_arrays(part, name) for part, name in ((params, "params"), (inputs, "inputs")))
+    both = sorted(set(p) & set(x))
+    if both:
+        raise UsageError(f"{', '.join(map(repr, both))} is in params and in inputs; each name may stand for one array")
     with _one_thread():
         report = _check_once(forward, backward, p, x, DIAGNOSED)
         probe(report, lambda p, x: _check_once(forward, backward, p, x, 1), p, x, make_inputs)
@@ -62,6 +65,15 @@ def _one_thread() -> Iterator[None]:
 def _check_once(forward: Forward, backward: user.Backward, p: Arrays, x: Arrays, diagnosed: int) -> Report:
     wide_p, wide_x = _wide(p), _wide(x)
     record = Record.run(forward, wide_p, wide_x)
+    if not _same(record, Record.run(forward, wide_p, wide_x)):
+        raise UsageError(
+            "forward gives other numbers when it is called again; draw masks and noise outside of it, into inputs"
+        )
+    for node in record.nodes:
+        narrow = next((t.dtype for t in node.outputs if t.is_floating_point() and t.dtype != torch.float64), None)
+        if narrow is not None:
+            place = source([node])
+            raise UsageError(f"forward computes in {narrow} ({place}); a formula is judged in float64: leave it out")
     value_units, grad_units = units(forward, wide_p, wide_x, record)
     answer = user.call(backward, wide_p, wide_x, record)
     report = Report(params=p, inputs=x)
@@ -77,8 +89,15 @@ def _check_once(forward: Forward, backward: user.Backward, p: Arrays, x: Arrays,
         _own_loss(report, answer, wide_p, wide_x, backward)
     if report.ok:
         _backward(report, record, answer, grad_units, in_more_digits, diagnosed)
+    second = user.call(backward, wide_p, wide_x, record)
     if report.ok:
-        _twice(report, record, answer, user.call(backward, wide_p, wide_x, record))
+        _twice(report, record, answer, second)
+    elif any(not np.array_equal(answer.given[n], a, equal_nan=True) for n, a in second.given.items()):
+        report.facts.append(
+            "two calls of backward with the same arguments give different numbers: is a mask drawn in it?"
+        )
+    if np.isnan(answer.loss) and np.isnan(record.loss.item()):
+        report.not_judged.append("the loss: it is NaN on both sides")
     return report
 
 
@@ -95,6 +114,12 @@ def _own_loss(report: Report, answer: user.Answer, p: Arrays, x: Arrays, backwar
             if follows
             else "the gradients are not those of this loss either: the backward is to be checked once it is right"
         )
+
+
+def _same(first: Record, second: Record) -> bool:
+    """Return whether two runs of the forward give the same values."""
+    pairs = [(first.loss, second.loss), *((first.named[n], second.named[n]) for n in first.intermediates)]
+    return all(np.array_equal(a.detach().numpy(), b.detach().numpy(), equal_nan=True) for a, b in pairs)
 
 
 def _twice(report: Report, record: Record, first: user.Answer, second: user.Answer) -> None:
@@ -153,6 +178,10 @@ def _backward(
         report.table.append(row)
         expected = current[id(tensor)].numpy() if id(tensor) in current else np.zeros(tuple(tensor.shape))
         if not judge(name, given, expected, unit[name]).verdict:
+            continue
+        if np.isnan(true).any() and np.isfinite(given).all():
+            report.not_judged.append(f"d{name}: autograd itself gives NaN there")
+            report.table[-1] = replace(row, verdict="not judged")
             continue
         if given.shape == true.shape:
             reason = excuse(given, true, unit[name], in_more_digits, name, "grads")

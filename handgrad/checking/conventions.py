@@ -51,7 +51,10 @@ def _deferred(record: Record, answer: Answer) -> list[str]:
 
     Many leave 1/m out of the deltas and divide by m where dW and db are formed: the same numbers in the end.
     """
+    largest = max((float(np.abs(_grad(record, n)).max(initial=0.0)) for n in record.parameters), default=0.0)
     right = [n for n in record.parameters if n in answer.grads and near(answer.grads[n], _grad(record, n))]
+    # One that is 0, as the bias before a softmax has, is right with any factor.
+    right = [n for n in right if np.abs(_grad(record, n)).max(initial=0.0) > SAME * largest]
     for name in record.intermediates[::-1]:
         given, true = answer.grads.get(name), _grad(record, name)
         if given is None or given.shape != true.shape or true.size < 2 or not np.abs(true).max() > 0:
@@ -62,9 +65,8 @@ def _deferred(record: Record, answer: Answer) -> list[str]:
         tensor = record.named[name]
         through = record.after([(tensor, record.grad(tensor))], [record.named[n] for n in right])
         if any(bool(t.abs().max() > 0) for t in through):
-            scaled = [
-                n for n in record.intermediates if n in answer.grads and not near(answer.grads[n], _grad(record, n))
-            ]
+            named = [n for n in record.intermediates if n in answer.grads]
+            scaled = [n for n in named if near(answer.grads[n], factor * _grad(record, n))]
             for other in scaled:
                 answer.grads[other] = answer.grads[other] / factor
             listed = ", ".join(f"d{n}" for n in scaled)

@@ -18,13 +18,16 @@ from handgrad.checking.finders import FINDERS, SHAPE_FINDERS
 from handgrad.checking.operations import Operation
 from handgrad.checking.place import source
 from handgrad.checking.recognition import operations
-from handgrad.checking.record import Array, Arrays, Record, Tensor
+from handgrad.checking.record import Arrays, Record, Tensor
 from handgrad.checking.report import Cause
 from handgrad.checking.rules import RULES, Rule, Use, Wrong
 from handgrad.checking.scales import EDGES, named_ratio, sizes
 from handgrad.checking.search import Search
 
 FIT = 1e-9  # relative to the size of the tensor: hypotheses that differ at all differ by far more
+
+STRUCTURAL = 1e-6  # relative error; an operand exchanged or a part lost makes a larger one
+CLOSER = 1e-4  # relative to the error that a hypothesis has to explain
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +68,7 @@ class Diagnosis:
         for operation in reversed(near):
             if operation.kind == "any":
                 found += self._scaled(name, operation, current, len(found))
-        if not found:
+        if not found and self._error(name, current) > STRUCTURAL:
             for finder in FINDERS:
                 for proposal in finder(self._search(name, near, current)):
                     explained = self._fits(name, current, self._carried(proposal.changes))
@@ -79,6 +82,13 @@ class Diagnosis:
             unique.setdefault(hypothesis.cause.id, hypothesis)
         best = max((h.explained for h in unique.values()), default=0)
         return [h for h in unique.values() if h.explained == best]
+
+    def _error(self, name: str, current: dict[int, Tensor]) -> float:
+        """Return the largest error of a gradient, relative to its largest entry."""
+        given = self.given[name]
+        true = current.get(id(self.record.named[name]), torch.zeros(given.shape)).numpy()
+        size = float(np.abs(true).max(initial=0.0))
+        return float(np.abs(given - true).max(initial=0.0)) / size if size else np.inf
 
     def of_shape(self, name: str, current: dict[int, Tensor]) -> list[Cause]:
         """Return what a gradient of the wrong shape may be."""
@@ -170,7 +180,13 @@ class Diagnosis:
         """Return whether the changed gradient of `name` is the given one."""
         tensor, given = self.record.named[name], self.given[name]
         true = current[id(tensor)].numpy() if id(tensor) in current else np.zeros(given.shape)
-        return given.shape == true.shape and self._equal(name, true + changes[id(tensor)].numpy(), given)
+        if given.shape != true.shape:
+            return False
+        # Closer than FIT, and far closer than the right gradient, which a tiny mistake is close to as well.
+        error, size = (np.abs(a).max(initial=0.0) for a in (given - true, given))
+        allowed = min(FIT * size, CLOSER * error) + 64 * self.units[name]
+        with np.errstate(invalid="ignore"):
+            return bool((np.abs(true + changes[id(tensor)].numpy() - given) <= allowed).all())
 
     def _fits(self, name: str, current: dict[int, Tensor], changes: dict[int, Tensor]) -> int | None:
         """Return how many of the given gradients are reproduced; None unless `name` and all before it are."""
@@ -183,11 +199,6 @@ class Diagnosis:
             explained += same
             before = before and other != name
         return explained
-
-    def _equal(self, name: str, predicted: Array, given: Array) -> bool:
-        with np.errstate(invalid="ignore"):
-            allowed = FIT * np.abs(given).max(initial=0.0) + 64 * self.units[name]
-            return bool((np.abs(predicted - given) <= allowed).all())
 
     def _cause(self, rule: Rule, uses: Sequence[Operation], detail: str) -> Cause:
         kinds = [use.node.op if use.kind == "any" else use.kind for use in uses]

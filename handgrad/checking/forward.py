@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from handgrad.checking.diagnosis import FIT
+from handgrad.checking.diagnosis import CLOSER, FIT
 from handgrad.checking.forward_variants import VARIANTS, of_function
 from handgrad.checking.place import source
 from handgrad.checking.recognition import operations
@@ -71,7 +71,8 @@ def _explained(record: Record, order: list[str], name: str, given: Arrays, units
     explained, before = 0, True
     for each in order:
         tensor = record.loss if each == "loss" else record.named[each]
-        same = _equal(values.get(id(tensor), tensor.detach()).numpy(), given[each], units[each])
+        right = tensor.detach().numpy()
+        same = _equal(values.get(id(tensor), tensor.detach()).numpy(), given[each], units[each], right)
         if before and not same:
             return None
         explained += same
@@ -79,23 +80,25 @@ def _explained(record: Record, order: list[str], name: str, given: Arrays, units
     return explained
 
 
-def _equal(predicted: Array, given: Array, unit: Array) -> bool:
+def _equal(predicted: Array, given: Array, unit: Array, right: Array) -> bool:
     if predicted.size == given.size == 1:
         predicted, given = predicted.reshape(()), given.reshape(())
     if predicted.shape != given.shape:
         return False
     with np.errstate(invalid="ignore"):
-        allowed = FIT * np.abs(given).max(initial=0.0) + 64 * np.max(unit, initial=0.0)
+        error = np.abs(given - right).max(initial=0.0) if given.shape == right.shape else np.inf
+        allowed = min(FIT * np.abs(given).max(initial=0.0), CLOSER * error) + 64 * np.max(unit, initial=0.0)
         return bool((np.abs(predicted - given) <= allowed).all())
 
 
 def _handed_back(record: Record, name: str, given: Arrays, units: Arrays) -> list[Cause]:
     """Return that the value is that of another tensor, by which it was overwritten, if it is one's."""
+    right = (record.loss if name == "loss" else record.named[name]).detach().numpy()
     for node in record.nodes:
         for tensor in node.outputs:
             if tensor is record.named.get(name) or not tensor.is_floating_point():
                 continue
-            if tensor.numel() > 1 and _equal(tensor.detach().numpy(), given[name], units[name]):
+            if tensor.numel() > 1 and _equal(tensor.detach().numpy(), given[name], units[name], right):
                 others = [n for n, t in record.named.items() if t is tensor]
                 what = others[0] if others else f"the result of {node.op} in line {node.line}"
                 sentence = f"{name} is handed back as {what}: it was overwritten, or another is given under its name"

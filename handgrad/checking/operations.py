@@ -114,4 +114,4 @@ def ancestors(record: Record, tensor: Tensor) -> Iterator[Tensor]:
 
 def equal(a: Tensor, b: Tensor) -> bool:
     """Return whether one is the other, computed in another way."""
-    return bool(torch.allclose(a, b, rtol=1e-11, atol=1e-13))
+    return a.dtype == b.dtype and bool(torch.allclose(a, b, rtol=1e-11, atol=1e-13))

@@ -7,6 +7,7 @@ import numpy as np
 from handgrad.checking.record import Array, Arrays
 from handgrad.checking.report import Report
 from handgrad.checking.user import REFUSALS
+from handgrad.errors import UsageError
 
 MakeInputs = Callable[[np.random.Generator], tuple[Mapping[str, Array], Mapping[str, Array]]]
 CheckOnce = Callable[[Arrays, Arrays], Report]
@@ -18,8 +19,8 @@ def probe(report: Report, check_once: CheckOnce, p: Arrays, x: Arrays, make_inpu
         return  # what is kept from call to call has spoilt all further ones
     if make_inputs is not None:
         for draw in range(2):
-            fresh = make_inputs(np.random.default_rng([draw, 1]))
-            _compare(report, check_once(dict(fresh[0]), dict(fresh[1])), "fresh inputs of make_inputs")
+            drawn = fresh(make_inputs, np.random.default_rng([draw, 1]))
+            _compare(report, check_once(*drawn), "fresh inputs of make_inputs")
         _ambiguous(report)
         return
     for what, fresh_p, fresh_x in _redraws(p, x):
@@ -31,6 +32,19 @@ def probe(report: Report, check_once: CheckOnce, p: Arrays, x: Arrays, make_inpu
             continue
         _compare(report, other, what)
     _ambiguous(report)
+
+
+def fresh(make_inputs: MakeInputs, rng: np.random.Generator) -> tuple[Arrays, Arrays]:
+    """Return the params and inputs that `make_inputs` draws.
+
+    Raises UsageError where it is no function that returns two dicts.
+    """
+    if not callable(make_inputs):
+        raise UsageError(f"make_inputs is a {type(make_inputs).__name__}; give a function of a NumPy generator")
+    drawn = make_inputs(rng)
+    if not isinstance(drawn, tuple) or len(drawn) != 2 or not all(isinstance(part, Mapping) for part in drawn):
+        raise UsageError(f"make_inputs returned {type(drawn).__name__}; return (params, inputs), two dicts of arrays")
+    return dict(drawn[0]), dict(drawn[1])
 
 
 VALUES, ROWS = "other values of the parameters", "one more row of the batch"

@@ -199,7 +199,7 @@ class Record:
 
         A backward pass is linear in the gradients that it hands on, so the change is one more backward pass.
         """
-        given = [(tensor, change) for tensor, change in changes if tensor.requires_grad]
+        given = [(tensor, change.reshape(tensor.shape)) for tensor, change in changes if tensor.requires_grad]
         outside = [t for t in wanted if t.requires_grad]
         found: dict[int, Tensor] = {}
         if given and outside:

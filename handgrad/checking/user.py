@@ -1,6 +1,5 @@
 """Calls the hand-written backward on copies, and looks at what comes back before any number is compared."""
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +29,7 @@ class Answer:
     """What a hand-written backward returned: the loss, forward values by name, gradients by the tensor's name.
 
     `unknown` are names in `intermediates` that forward does not have; `changed` the arrays handed in that it
-    has overwritten.
+    has overwritten; `given` the gradients as they came, before any convention is taken out.
     """
 
     loss: Array
@@ -38,6 +37,7 @@ class Answer:
     grads: Arrays
     unknown: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
+    given: Arrays = field(default_factory=dict)
 
 
 def call(backward: Backward, params: Mapping[str, Array], inputs: Mapping[str, Array], record: Record) -> Answer:
@@ -49,24 +49,45 @@ def call(backward: Backward, params: Mapping[str, Array], inputs: Mapping[str, A
             f"backward returned {type(result).__name__}; return (loss, grads) or (loss, grads, intermediates), "
             "grads a dict by parameter name"
         )
-    result = copy.deepcopy(result)
-    loss, grads = np.asarray(result[0]), dict(result[1])
-    if loss.size != 1 or loss.dtype.kind not in "fiuc":
-        raise UsageError(f"backward returned a loss of shape {loss.shape} and dtype {loss.dtype}; return one number")
+    if len(result) == 3 and not isinstance(result[2], Mapping):
+        raise UsageError(f"backward returned {type(result[2]).__name__} as intermediates; return a dict by name")
+    loss, grads = _array("the loss", result[0]), dict(result[1])
+    if loss.size != 1:
+        raise UsageError(f"backward returned a loss of shape {loss.shape}; return one number")
     missing = [name for name in record.parameters if grads.get(name) is None and record.named[name].requires_grad]
     if missing:
         raise UsageError(f"grads has no entry for {', '.join(missing)}; it has {', '.join(map(str, grads)) or 'none'}")
     unknown = [f"grads[{name!r}]" for name in grads if name not in record.named]
     values: Arrays = {}
-    gradients = {name: np.asarray(value) for name, value in grads.items() if name in record.named}
+    gradients = {n: _array(f"grads[{n!r}]", v) for n, v in grads.items() if n in record.named and v is not None}
     for name, value in (result[2] if len(result) == 3 else {}).items():
+        if value is None:
+            continue
         if name in record.named:
-            values[name] = np.asarray(value)
-        elif name.startswith("d") and name[1:] in record.named:
-            gradients[name[1:]] = np.asarray(value)
+            values[name] = _array(f"intermediates[{name!r}]", value)
+        elif isinstance(name, str) and name.startswith("d") and name[1:] in record.named:
+            gradients[name[1:]] = _array(f"intermediates[{name!r}]", value)
         else:
             unknown.append(str(name))
-    handed = [(*pair, name) for a, b in ((params, p), (inputs, x)) for name in a for pair in [(a[name], b[name])]]
-    changed = [name for before, after, name in handed if not np.array_equal(before, after, equal_nan=True)]
+    handed = [(name, part[name], copy.get(name)) for part, copy in ((params, p), (inputs, x)) for name in part]
+    changed = [name for name, a, b in handed if b is None or not np.array_equal(a, b, equal_nan=True)]
     loss = loss.real.reshape(())
-    return Answer(loss if loss.dtype.kind == "f" else loss.astype(np.float64), values, gradients, unknown, changed)
+    return Answer(
+        loss if loss.dtype.kind == "f" else loss.astype(np.float64),
+        values,
+        gradients,
+        unknown,
+        changed,
+        dict(gradients),
+    )
+
+
+def _array(what: str, value: Any) -> Array:
+    """Return a copy of what backward returned as an array of numbers."""
+    try:
+        array = np.array(np.asarray(value))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{what} that backward returned is no array ({error}); return NumPy arrays") from None
+    if array.dtype.kind not in "fiubc":
+        raise UsageError(f"{what} that backward returned is of dtype {array.dtype}; return numbers")
+    return array

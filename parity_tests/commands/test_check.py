@@ -109,3 +109,16 @@ def test_wrong_use(capsys, file, tmp_path):
     assert "cannot be written" in refused(capsys, "check", file(RIGHT), "--save", tmp_path / "none" / "a.npz")
     np.savez(tmp_path / "other.npz", w=np.ones(3))
     assert "holds 'w'" in refused(capsys, "check", file(RIGHT), "--replay", tmp_path / "other.npz")
+
+
+def test_what_the_file_prints_and_imports_is_its_own_affair(capsys, file):
+    file("factor = 2\n", "helper_of_mine.py")
+    noisy = "import helper_of_mine\nprint('hello')\n" + RIGHT.replace("2 * a", "helper_of_mine.factor * a")
+    status, out, err = run(capsys, "check", file(noisy), "--json")
+    assert (status, document(out)["verdict"]) == (0, "right")
+    assert "hello" in err
+
+
+def test_the_hint_keeps_the_cause_in_json_too(capsys, file):
+    _, out, _ = run(capsys, "check", file(WRONG), "--json", "--hint")
+    assert set(document(out)["results"]) == {"ok", "first_wrong", "stage", "score"}
