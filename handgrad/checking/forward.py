@@ -71,7 +71,7 @@ def _explained(record: Record, order: list[str], name: str, given: Arrays, units
     explained, before = 0, True
     for each in order:
         tensor = record.loss if each == "loss" else record.named[each]
-        right = tensor.detach().numpy()
+        right = tensor.detach().numpy() if each == name else None
         same = _equal(values.get(id(tensor), tensor.detach()).numpy(), given[each], units[each], right)
         if before and not same:
             return None
@@ -80,13 +80,13 @@ def _explained(record: Record, order: list[str], name: str, given: Arrays, units
     return explained
 
 
-def _equal(predicted: Array, given: Array, unit: Array, right: Array) -> bool:
+def _equal(predicted: Array, given: Array, unit: Array, right: Array | None) -> bool:
     if predicted.size == given.size == 1:
         predicted, given = predicted.reshape(()), given.reshape(())
     if predicted.shape != given.shape:
         return False
     with np.errstate(invalid="ignore"):
-        error = np.abs(given - right).max(initial=0.0) if given.shape == right.shape else np.inf
+        error = np.abs(given - right).max(initial=0.0) if right is not None and given.shape == right.shape else np.inf
         allowed = min(FIT * np.abs(given).max(initial=0.0), CLOSER * error) + 64 * np.max(unit, initial=0.0)
         return bool((np.abs(predicted - given) <= allowed).all())
 
