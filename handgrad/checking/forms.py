@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 EPS = torch.finfo(torch.float64).eps
+# Beyond these all forms of GELU, and of what is made with sigmoids, are 0 or x exactly, and nothing cancels.
+GELU_ENDS, SIGMOID_ENDS = 9.0, 40.0
 
 
 def _ones(out: Tensor, *args: Any) -> Tensor:
@@ -22,16 +24,25 @@ def _of_grad(out: Tensor, grad: Tensor, *args: Any) -> Tensor:
 
 
 def _gelu(out: Tensor, x: Tensor, *args: Any) -> Tensor:
-    return x.abs()
+    return x.clamp(min=-GELU_ENDS).abs()
+
+
+def _mish(out: Tensor, x: Tensor, *args: Any) -> Tensor:
+    return x.clamp(min=-SIGMOID_ENDS).abs()
 
 
 def _gelu_backward(out: Tensor, grad: Tensor, x: Tensor, *args: Any) -> Tensor:
     # The tanh form's second term is x (1 - t^2) (1 + 3 * 0.044715 x^2) / 2.5: one rounding of 1 - t^2 is enlarged so.
-    return grad.abs() * (1 + x.abs() + 0.1 * x.abs() ** 3)
+    size = x.abs().clamp(max=GELU_ENDS)
+    return grad.abs() * (1 + size + 0.1 * size**3)
+
+
+def _mish_backward(out: Tensor, grad: Tensor, x: Tensor, *args: Any) -> Tensor:
+    return grad.abs() * (1 + x.abs().clamp(max=SIGMOID_ENDS))
 
 
 def _silu_backward(out: Tensor, grad: Tensor, x: Tensor, *args: Any) -> Tensor:
-    return grad.abs() * torch.sigmoid(x) * (1 + x.abs())
+    return grad.abs() * torch.sigmoid(x) * (1 + x.abs().clamp(max=SIGMOID_ENDS))
 
 
 def _softplus(out: Tensor, x: Tensor, beta: float = 1.0, *args: Any) -> Tensor:
@@ -60,8 +71,8 @@ FORMS: dict[str, Callable[..., Tensor]] = {
     "softplus_backward": _softplus_backward,
     "elu": _ones,
     "elu_backward": _of_grad,
-    "mish": _gelu,
-    "mish_backward": _gelu_backward,
+    "mish": _mish,
+    "mish_backward": _mish_backward,
     "log_sigmoid_forward": _ones,
     "log_sigmoid_backward": _of_grad,
     "expm1": _ones,

@@ -1,6 +1,6 @@
 """How large one rounding is, for every entry of every tensor of any forward in torch.
 
-The forward and its backward are run several times with every operation's operands and results changed by a
+The forward and its backward are run several times with every operation's operands and results changed by about a
 relative DELTA, up or down at random. By how much a tensor then moves, times eps / DELTA, is what rounding
 does to it: cancellation and ill conditioning are in it, however they came about.
 """
@@ -29,10 +29,10 @@ class _Noise(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         if any(argument.alias_info is not None for argument in func._schema.arguments):
             return func(*args, **kwargs)  # a view, or in place: what it shares has to stay shared
-        if torch.Tag.pointwise not in func.tags or func._schema.name in _ARITHMETIC:
-            args = tree_map(self._moved, args)
-        result = func(*args, **kwargs)
         name = func._schema.name.removeprefix("aten::")
+        if torch.Tag.pointwise not in func.tags or name in _ARITHMETIC:
+            args = tree_map(self._moved_whatever if name in NORMS else self._moved, args)
+        result = func(*args, **kwargs)
         moved = self._moved_whatever if name in SATURATING else self._moved
         form = FORMS.get(name)
         if form is None:
@@ -45,7 +45,7 @@ class _Noise(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self._moved(result, size)
 
     def _moved(self, leaf: Any, size: Any = None) -> Any:
-        """Move by DELTA x `size`, the leaf's own by default.
+        """Move by half to three halves of DELTA x `size`, the leaf's own by default.
 
         Integers stay: arithmetic on them is exact, and their ties and zeros are real ones.
         """
@@ -55,9 +55,13 @@ class _Noise(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _moved_whatever(self, leaf: Any, size: Any = None) -> Any:
         if not isinstance(leaf, torch.Tensor) or not leaf.is_floating_point() or leaf.numel() == 0:
             return leaf
+        # Not by DELTA itself: of two equal changes, as of a result and then of the operand that it is, one in two takes
+        # the other back, and 1 - sigmoid(z) would now and then look exact in all draws.
         with torch.no_grad():
             sign = torch.randint(0, 2, leaf.shape, generator=self.random).to(leaf.dtype) * 2 - 1
-            return leaf + DELTA * sign * (leaf if size is None else size)
+            by = torch.rand(leaf.shape, generator=self.random, dtype=leaf.dtype) + 0.5
+            moved = leaf + DELTA * sign * by * (leaf if size is None else size)
+            return torch.where(leaf.isinf(), leaf, moved)  # inf less a share of inf would be NaN
 
 
 # A whole number of theirs is none: a saturated sigmoid is 1 by rounding alone.
@@ -75,9 +79,12 @@ SATURATING = (
     "gelu",
 )
 
+# What is whole has a mean that is not: less it, the numbers are rounded, and that nearest to it has few digits left.
+NORMS = {f"native_{kind}_norm{way}" for kind in ("layer", "batch", "group") for way in ("", "_backward")}
+
 # Of the element-wise operations these cancel, so that their operands' roundings matter. The operands of all
 # others stay as they are: where a comparison decides, it has to decide as before.
-_ARITHMETIC = {f"aten::{name}" for name in ("add", "sub", "rsub", "mul", "div", "addcmul", "pow", "exp", "log", "lerp")}
+_ARITHMETIC = {"add", "sub", "rsub", "mul", "div", "addcmul", "pow", "exp", "log", "lerp"}
 
 
 def units(
