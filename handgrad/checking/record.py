@@ -1,123 +1,27 @@
-"""The forward under test as a graph: every operation that torch ran, its operands, its result and who called it.
+"""The forward under test as a graph: the operations that torch ran, and the gradient of every tensor on the way.
 
-A dispatch mode sees what the autograd graph alone has lost: constants, in-place results, integer operands,
-and which line of the forward asked for the operation. Gradients come from autograd, for every tensor on the way,
-and `after` tells how they would change if one of them were another.
+Gradients come from autograd; `after` tells how they would change if one of them were another, `again` how the values
+would.
 """
 
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from handgrad.checking.recorder import Node, Recorder, storage
 from handgrad.errors import UsageError
+
+__all__ = ["Array", "Arrays", "Forward", "Node", "Record", "Tensor"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = dict[str, Array]
 Tensor = torch.Tensor
 Forward = Callable[[Any, Any], Any]
-
-_OURS = str(Path(__file__).parents[1])
-_TORCH = str(Path(torch.__file__).parent)
-
-
-@dataclass(eq=False)
-class Node:
-    """One operation of the forward, below autograd: `inputs` are its tensors, in the order of its arguments.
-
-    `site` says where in the code under test it was called, through all of that code's frames: a line in a loop
-    is one site. `line` and `file` are those of the innermost frame. `stale` is set where a later in-place
-    operation has overwritten an operand or the result; `lost` are the identities of those operands.
-    """
-
-    index: int
-    op: str
-    func: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    inputs: list[Tensor]
-    outputs: list[Tensor]
-    site: tuple[Any, ...]
-    file: str
-    line: int
-    in_place: bool = False
-    stale: bool = False
-    lost: set[int] = field(default_factory=set)
-
-
-class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes every operation; those that only make an alias of a tensor are kept, detach alone is not."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.nodes: list[Node] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        result = func(*args, **kwargs)
-        if func is torch.ops.aten.detach.default:  # autograd's own, for what it saves
-            return result
-        inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
-        written = func._schema.is_mutable
-        if written:
-            self._overwritten(args[0] if args else kwargs.get("out"))
-        site, file, line = _caller()
-        lost = {id(args[0])} if written and args and isinstance(args[0], Tensor) else set()
-        op = func._schema.name.removeprefix("aten::")
-        self.nodes.append(
-            Node(
-                len(self.nodes),
-                op,
-                func,
-                tuple(args),
-                kwargs,
-                inputs,
-                outputs,
-                site,
-                file,
-                line,
-                written,
-                written,
-                lost,
-            )
-        )
-        return result
-
-    def _overwritten(self, tensor: Any) -> None:
-        if isinstance(tensor, Tensor):
-            for node in self.nodes:
-                shared = [t for t in (*node.inputs, *node.outputs) if _storage(t) == _storage(tensor)]
-                node.stale = node.stale or bool(shared)
-                node.lost.update(id(t) for t in shared if any(t is operand for operand in node.inputs))
-
-
-def _storage(tensor: Tensor) -> int:
-    return int(tensor.untyped_storage().data_ptr())
-
-
-def _caller() -> tuple[tuple[Any, ...], str, int]:
-    """Return the frames of the code under test that led here, and the innermost one's file and line."""
-    frame: Any = sys._getframe(2)
-    site: list[Any] = []
-    file, line = "", 0
-    while frame is not None:
-        code = frame.f_code
-        if code is Record.run.__code__:
-            break
-        if not code.co_filename.startswith((_TORCH, _OURS)):
-            if not site:
-                file, line = code.co_filename, frame.f_lineno
-            site.append((code.co_filename, code.co_qualname, frame.f_lasti))
-        frame = frame.f_back
-    return tuple(site), file, line
 
 
 @dataclass(eq=False)
@@ -142,7 +46,7 @@ class Record:
     def run(forward: Forward, params: Mapping[str, Array], inputs: Mapping[str, Array], mode: Any = None) -> "Record":
         """Run `forward` on tensors made of these arrays, and return what was seen."""
         p, x = _leaves(params), _leaves(inputs)
-        recorder = _Recorder() if mode is None else mode
+        recorder = Recorder(Record.run.__code__) if mode is None else mode
         with sdpa_kernel(SDPBackend.MATH), recorder:  # torch's fused attention as the operations that it fuses
             result = forward(dict(p), dict(x))
         loss, named = _parts(result)
@@ -163,12 +67,12 @@ class Record:
         """Raise UsageError where a named tensor was overwritten after it had been used."""
         by_storage: dict[int, list[str]] = {}
         for name in self.intermediates:
-            by_storage.setdefault(_storage(self.named[name]), []).append(name)
+            by_storage.setdefault(storage(self.named[name]), []).append(name)
         used: set[int] = set()
         for node in self.nodes:
             if node.in_place and isinstance(node.args[0], Tensor):
                 target = node.args[0]
-                names = by_storage.get(_storage(target), [])
+                names = by_storage.get(storage(target), [])
                 same = [name for name in names if self.named[name] is target]
                 if names and (id(target) in used or len(same) > 1):
                     others = [*names, *(n for n in (*self.parameters, *self.inputs) if self.named[n] is target)]
@@ -218,7 +122,7 @@ class Record:
             if not any(id(t) in values for t in node.inputs):
                 continue
             unknown = any(id(t) in node.lost and id(t) not in values for t in node.inputs)
-            if unknown or torch.Tag.nondeterministic_seeded in node.func.tags:
+            if unknown or node.random:
                 return None
             args, kwargs = tree_map(lambda leaf: values.get(id(leaf), leaf), (node.args, node.kwargs))
             if node.in_place:
