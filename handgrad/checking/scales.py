@@ -13,6 +13,8 @@ MEANS = ("mean", "mse_loss", "binary_cross_entropy", "binary_cross_entropy_with_
 # What stands between a prediction and the loss even where no target has come in yet.
 REDUCING = (*MEANS, "sum", "pow", "_log_softmax", "nll_loss_forward", "log")
 
+SUMS = ("sum", "linalg_vector_norm")
+
 SHAPING = ("view", "_unsafe_view", "reshape", "permute", "transpose", "t", "expand", "clone", "unsqueeze", "squeeze")
 NEARBY = 5  # operations that only change the shape between a product and its scale
 
@@ -87,6 +89,9 @@ def _of_loss(use: Use, ratio: float, target: Tensor, near: Callable[[float], boo
         bias = target.grad_fn is None and target.dim() == 1
         yield "BIAS-MEAN" if bias else "LOSS-DOUBLE-MEAN", f"1/N with N = {batch:g} is applied once too often"
         return
+    reduced = node.inputs[0].numel() / node.outputs[0].numel() if node.op in SUMS else 0.0
+    if reduced > 1 and near(1 / reduced):
+        yield "LOSS-WRONG-COUNT", f"a mean over {reduced:g} is taken where the forward has a sum"
     for name, size in use.sizes.items() if head else ():
         if name not in ("the batch size", "the mean's count") and (near(size) or near(1 / size)):
             how = "multiplied in" if ratio > 1 else "divided by once too often"

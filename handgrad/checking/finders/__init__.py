@@ -5,12 +5,24 @@ They are asked when no rule gives the user's numbers; what they propose has to g
 
 from collections.abc import Callable, Iterable
 
-from handgrad.checking.finders import carries, contributions, loops, mask, masks, relations, shapes, substitution, ties
+from handgrad.checking.finders import (
+    carries,
+    contributions,
+    loops,
+    mask,
+    masks,
+    relations,
+    shapes,
+    slices,
+    substitution,
+    ties,
+)
 from handgrad.checking.report import Cause
 from handgrad.checking.search import Proposal, Search
 
 FINDERS: list[Callable[[Search], Iterable[Proposal]]] = [
     contributions.find,
+    slices.find,
     carries.find,
     relations.find,
     substitution.find,

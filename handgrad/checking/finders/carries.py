@@ -1,14 +1,14 @@
 """Gradients that go through a shared tensor: not carried from step to step, or handed on before they are complete."""
 
 from collections.abc import Iterator
-from itertools import chain
+from itertools import accumulate, chain
 
 import numpy as np
 import torch
 
 from handgrad.checking.finders.contributions import carries
 from handgrad.checking.finders.probe import Probe
-from handgrad.checking.finders.substitution import proposal
+from handgrad.checking.finders.substitution import parts, proposal
 from handgrad.checking.finders.ways import Ways
 from handgrad.checking.operations import Operation, native
 from handgrad.checking.record import Array, Node, Tensor
@@ -77,20 +77,32 @@ def _cut(search: Search, states: list[tuple[Tensor, list[Operation]]]) -> Pairs:
 
 
 def _not_in_order(search: Search, probe: Probe, ways: Ways) -> Iterator[Proposal]:
-    """Hand on a part of a shared tensor's gradient, and then the whole."""
-    groups: dict[tuple[int, int], list[tuple[Operation, Operation, Pairs]]] = {}
+    """Hand on a part of a shared tensor's gradient, and then the whole; to one operand of what made it, or to all."""
+    groups: dict[tuple[int, int, int], list[tuple[Operation, Pairs]]] = {}
     operations = _operations(search)
     for operation in (o for o in search.near if o.kind == "any"):
         users = [o for o in operations if any(t is operation.output for t in o.roles.values())]
-        for number, user in enumerate(users if len(users) > 1 else ()):
-            true = search.use(user).true
-            share = next(true[role] for role, t in user.roles.items() if t is operation.output)
-            made = operation.true(search.record, torch.from_numpy(np.asarray(share)))
-            pairs = [(operation.roles[role], grad) for role, grad in made.items() if grad.any()]
-            key = (id(ways.group(operation.node)), number)
-            groups.setdefault(key, []).append((operation, user, pairs))
+        for number, extra in enumerate(_early(search, operation.output, users) if len(users) > 1 else ()):
+            made = operation.true(search.record, torch.from_numpy(np.asarray(extra)))
+            off = {id(operation.roles[role]): grad for role, grad in made.items() if grad.any()}
+            for which, pairs in enumerate(parts(operation, off)):
+                key = (id(ways.group(operation.node)), number, which)
+                groups.setdefault(key, []).append((operation, pairs))
     for found in groups.values():
-        everywhere = [pair for _, _, pairs in found for pair in pairs]
-        for pairs in [everywhere, *([pairs for _, _, pairs in found] if len(found) > 1 else [])]:
+        everywhere = [pair for _, pairs in found for pair in pairs]
+        for pairs in [everywhere, *([pairs for _, pairs in found] if len(found) > 1 else [])]:
             if pairs and probe.fits(probe.total(pairs)):
-                yield proposal("ACC-NON-TOPO", EARLY, "", [o for o, _, _ in found], pairs)
+                yield proposal("ACC-NON-TOPO", EARLY, "", [o for o, _ in found], pairs)
+
+
+def _early(search: Search, tensor: Tensor, users: list[Operation]) -> Iterator[Array]:
+    """Yield what is handed on besides the whole: one consumer's share, or all that had come in at every arrival."""
+    shares = []
+    for user in users:
+        true = search.use(user).true
+        shares.append(next(true[role] for role, t in user.roles.items() if t is tensor))
+    yield from shares
+    for arriving in (shares[::-1], shares):  # the last consumer is the first to hand in, on the way back
+        sums = list(accumulate(arriving))[:-1]
+        if len(sums) > 1:
+            yield np.asarray(sum(sums))

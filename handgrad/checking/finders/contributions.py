@@ -1,23 +1,15 @@
-"""A gradient is a sum: over consumers, turns of a loop, samples, copies. Parts of it are lost, or counted twice.
-
-The parts that an operation hands on are found for all slices of its result at once: for a tangent r of the operand,
-<f'^T up, r> = <up, f' r>, whose entries belong to one slice each.
-"""
+"""A gradient is a sum over a tensor's consumers, and over a loop's turns. Parts are lost, or counted twice."""
 
 from collections.abc import Iterator
 
 import numpy as np
-import torch
-from torch.utils._pytree import tree_leaves, tree_map
 
 from handgrad.checking.finders.probe import Probe
 from handgrad.checking.finders.substitution import proposal
-from handgrad.checking.finders.ways import VIEWS, Ways, vjp
+from handgrad.checking.finders.ways import Ways
 from handgrad.checking.operations import Operation
 from handgrad.checking.record import Array, Node, Tensor
 from handgrad.checking.search import Proposal, Search
-
-PRODUCTS = {"mm", "bmm", "addmm", "baddbmm", "convolution", "mv", "dot", "addmv"}
 
 NEXT = 4  # operations between a turn's own result and the state that takes it
 
@@ -25,14 +17,6 @@ NEXT = 4  # operations between a turn's own result and the state that takes it
 def find(search: Search) -> Iterator[Proposal]:
     """Yield what is lost or counted twice and gives the error."""
     ways, probe = Ways(search.record), Probe(search)
-    yield from _consumers(search, probe, ways)
-    for operation in reversed(search.near):
-        if operation.kind == "any":
-            yield from _slices(search, probe, ways, operation)
-
-
-def _consumers(search: Search, probe: Probe, ways: Ways) -> Iterator[Proposal]:
-    """Yield sums over some of a tensor's consumers only, or with one of them twice."""
     near = [o for o in search.near if o.kind == "any"]
     alike: dict[tuple[int, int], list[tuple[Tensor, list[Operation]]]] = {}
     for tensor in {id(t): t for o in near for t in o.roles.values()}.values():
@@ -110,6 +94,10 @@ def _selections(ways: Ways, users: list[Operation]) -> Iterator[tuple[list[float
             )
         kept = [1.0 if i in others or i == oldest else 0.0 for i in range(count)]
         yield kept, "ACC-OVERWRITE", "= where += is needed: only the first contribution of the loop is kept"
+        for place, which in ((newest, "last"), (oldest, "first")):
+            whole = [1.0 if i in others else len(members) * (i == place) for i in range(count)]
+            sentence = f"the {which} of {len(members)} turns is taken for their mean: the others are not added"
+            yield whole, "ACC-OVERWRITE", sentence
     for number in range(count):
         alone = [1.0 if i == number else 0.0 for i in range(count)]
         yield (
@@ -136,10 +124,12 @@ def _through(ways: Ways, first: Operation, last: Operation) -> bool:
     before = [t for t in (first.output, *first.node.inputs) if t.grad_fn is not None]
     if any(id(t) in ways.above(o) for o in others for t in before):
         return True
+    after = _led_to(ways, last.output)
     for one in _led_to(ways, first.output):
         for other in ways.group(one):
-            if other is not one and one.outputs[0].numel() > 1 and other in _led_to(ways, last.output):
-                return ways.dependent(one.outputs[0], other.outputs[0])
+            y, later = one.outputs[0], other.outputs[0]  # a running loss, of one number, is no state
+            if other is not one and y.numel() > 1 and other in after and ways.dependent(y, later):
+                return True
     return False
 
 
@@ -156,99 +146,3 @@ def _led_to(ways: Ways, tensor: Tensor) -> list[Node]:
 
 def _where(operation: Operation) -> str:
     return f"{operation.node.op} in line {operation.node.line}"
-
-
-def _slices(search: Search, probe: Probe, ways: Ways, operation: Operation) -> Iterator[Proposal]:
-    """Yield sums over some slices of an operation's result only: samples, copies, blocks."""
-    node, up = operation.node, search.up(operation.output)
-    if node.op in VIEWS - {"expand"} or node.in_place or node.stale or not up.any():
-        return
-    for tensor in {id(t): t for t in operation.roles.values()}.values():
-        along = probe.moved.get(id(tensor))
-        if along is None or (tensor.numel() == operation.output.numel() and node.op not in PRODUCTS):
-            continue
-        tangents = [_tangent(operation, tensor, torch.from_numpy(r)) for r in along]
-        if any(t is None for t in tangents):
-            continue
-        # A product over rows of a matrix that was (batch, steps, features) is sliced along those axes.
-        for shape in _shapes(ways, operation.output):
-            entries = [(up * t).reshape(shape).numpy() for t in tangents if t is not None]
-            for axis, size in enumerate(shape):
-                if not 1 < size <= 256:
-                    continue
-                by_slice = np.array([e.sum(axis=tuple(a for a in range(e.ndim) if a != axis)) for e in entries])
-                for weights, kind in _weights(size):
-                    if probe.fits(by_slice @ (weights - 1)):
-                        off = (weights - 1).reshape([-1 if a == axis else 1 for a in range(len(shape))])
-                        part = (up.reshape(shape) * torch.from_numpy(off)).reshape(up.shape)
-                        change = vjp(node, part, [tensor], {})[id(tensor)]
-                        for identity, sentence in _named(operation, tensor, shape, axis, kind):
-                            yield proposal(identity, sentence, "", [operation], [(tensor, change)])
-
-
-def _shapes(ways: Ways, tensor: Tensor) -> list[tuple[int, ...]]:
-    """Return the shapes that this result has by itself and after the views that follow."""
-    found, open_ = {tuple(tensor.shape)}, [tensor]
-    while open_:
-        for user in ways.users.get(id(open_.pop()), []):
-            if "view" in user.op or "reshape" in user.op:
-                found.add(tuple(user.outputs[0].shape))
-                open_.append(user.outputs[0])
-    return sorted(found, key=len)
-
-
-def _tangent(operation: Operation, tensor: Tensor, along: Tensor) -> Tensor | None:
-    """Return the derivative of the operation's result along a change of one operand, the others held."""
-    with torch.enable_grad():
-        given = torch.zeros_like(operation.output).requires_grad_()
-        fresh = tensor.detach().clone().requires_grad_()
-        (back,) = torch.autograd.grad(_run(operation, tensor, fresh), fresh, given, create_graph=True)
-        found = torch.autograd.grad(back, given, along, allow_unused=True)[0] if back.requires_grad else None
-    return found
-
-
-def _run(operation: Operation, tensor: Tensor, fresh: Tensor) -> Tensor:
-    node = operation.node
-    args, kwargs = tree_map(lambda leaf: fresh if leaf is tensor else leaf, (node.args, node.kwargs))
-    args, kwargs = tree_map(
-        lambda leaf: leaf.detach() if isinstance(leaf, Tensor) and leaf is not fresh else leaf, (args, kwargs)
-    )
-    return next(leaf for leaf in tree_leaves(node.func(*args, **kwargs)) if isinstance(leaf, Tensor))
-
-
-def _weights(size: int) -> Iterator[tuple[Array, str]]:
-    """Yield how often each slice is counted, and which they are."""
-    place = np.arange(size)
-    yield 1.0 * (place == size - 1), "last"
-    yield 1.0 * (place == 0), "first"
-    for length in range(2, size):
-        yield 1.0 * (place < length), "prefix"
-    for length in range(2, size):
-        yield 1.0 * (place >= size - length), "suffix"
-    for number in range(size):
-        yield 1.0 + (place == number), "twice"
-
-
-def _named(
-    operation: Operation, tensor: Tensor, shape: tuple[int, ...], axis: int, kind: str
-) -> Iterator[tuple[str, str]]:
-    """Yield (id, sentence) for a sum over these slices only."""
-    of = f"of the {shape[axis]} along axis {axis}"
-    broadcast = operation.node.op not in PRODUCTS
-    bias = operation.node.op in ("add", "sub") and tensor.dim() == 1 and tensor.grad_fn is None
-    copy = ("ACC-UNBROADCAST", f"the operand is broadcast, and only the {kind} {of} is kept: its gradient is their sum")
-    last = ("ACC-OVERWRITE", f"= where += is needed: only the last {of} is kept")
-    if kind == "last":
-        yield from [last, copy] if bias else [copy, last] if broadcast else [last]
-    elif kind == "first":
-        yield from (
-            [copy]
-            if broadcast and not bias
-            else [("ACC-EARLY-RETURN", f"only the first {of} is added"), *[copy] * bias]
-        )
-    elif kind == "prefix":
-        yield "ACC-EARLY-RETURN", f"the loop ends too early: only the first ones {of} are added"
-    elif kind == "suffix":
-        yield "ACC-OVERWRITE", f"only the last ones {of} are kept"
-    else:
-        yield "ACC-DOUBLE-COUNT", f"one {of} is added twice"

@@ -17,6 +17,7 @@ HALF = 0.02  # how far sums in half precision may be off
 def find(search: Search) -> Iterator[Proposal]:
     """Yield every relation of the given gradient, or of one on the way to it, to right ones."""
     if search.target.numel() > 1:
+        yield from _doubled(search)
         yield from _cut(search)
         yield from _from_weights(search)
         yield from _swapped(search)
@@ -26,6 +27,17 @@ def find(search: Search) -> Iterator[Proposal]:
 def _whole(search: Search, identity: str, sentence: str, detail: str = "") -> Proposal:
     change = torch.from_numpy(np.array(search.given - search.expected, dtype=np.float64))
     return Proposal(identity, sentence, detail, [], [(search.target, change)])
+
+
+def _doubled(search: Search) -> Iterator[Proposal]:
+    """Yield twice a parameter's gradient: all of them, kept from a call before, or this one, added twice."""
+    leaves = [search.record.named[name] for name in search.record.parameters]
+    if near(search.given, 2 * search.expected) and any(t is search.target for t in leaves):
+        kept = "every gradient is added to a buffer that was not set to zero: it comes twice"
+        every = [(t, search.up(t)) for t in leaves]
+        yield Proposal("STATE-NOT-ZEROED", kept, "", [], every)
+        sentence = "the gradient comes twice: it is added twice, or to a buffer that was not set to zero"
+        yield Proposal("ACC-DOUBLE-COUNT", sentence, "", [], [(search.target, search.up(search.target))])
 
 
 def _cut(search: Search) -> Iterator[Proposal]:
