@@ -109,6 +109,11 @@ def _parts(node: Node) -> tuple[Tensor, tuple[int, ...], float, Tensor | None, T
     return None
 
 
+LOSSES = (
+    "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+)  # fmt: skip
+
+
 def _broadcast(record: Record, node: Node) -> Others:
     """(N, 1) with (N,): an (N, N) table where torch's side has N numbers."""
     functions: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -117,14 +122,15 @@ def _broadcast(record: Record, node: Node) -> Others:
         "add": torch.add,
         "div": torch.div,
     }
-    if node.op not in (*functions, "mse_loss") or len(node.inputs) != 2:
+    if node.op not in (*functions, *LOSSES) or len(node.inputs) != 2:
         return
     a, b = node.inputs
     n = a.numel()
     if a.shape == b.shape and n > 1 and max(a.shape) == n:
         for left, right in (((n, 1), (1, n)), ((1, n), (n, 1))):
-            table = functions.get(node.op, torch.sub)(a.reshape(left), b.reshape(right))
-            result = (table**2).mean() if node.op == "mse_loss" else table
+            pair = (a.reshape(left).expand(n, n), b.reshape(right).expand(n, n))
+            function = functions.get(node.op, node.func)
+            result = function(*pair, *(() if node.op in functions else node.args[2:]))
             yield "LOSS-BROADCAST", f"(N, 1) meets (N,) and makes an (N, N) table, N = {n}: reshape one", result
 
 

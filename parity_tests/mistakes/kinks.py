@@ -117,7 +117,7 @@ MISTAKES = [
     Mistake(CORNERS, "absolute value: 3 at zero", "", "dw"),
     Mistake(HINGE, "all margins count", "ACT-MISSING", "dmargin", same=("ACT-MASK-VACUOUS",)),
     Mistake(HINGE, "right answers count", "", "dmargin", same=("LIN-WRONG-CACHE",)),
-    Mistake(HINGE, "sign of the answer lost", "", "dscore"),
+    Mistake(HINGE, "sign of the answer lost", "MUL-FACTOR-LOST", "dscore"),
 ]
 
 VARIANTS = [

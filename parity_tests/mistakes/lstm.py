@@ -134,10 +134,10 @@ MISTAKES = [
     Mistake(FUSED, "dh not carried", "BPTT-NO-CARRY", "dh2", same=("ACC-BRANCH-LOST",)),
     Mistake(FUSED, "1 - c^2", "ACT-PREACT", "dc3"),
     Mistake(FUSED, "tanh(c) taken as c", "ACT-MISSING", "dc3"),
-    Mistake(FUSED, "output gate left out", "", "dc3"),
+    Mistake(FUSED, "output gate left out", "MUL-FACTOR-LOST", "dc3"),
     Mistake(FUSED, "dc not carried", "BPTT-NO-CARRY", "dc2", same=("ACC-BRANCH-LOST",)),
     Mistake(FUSED, "h_t for h_{t-1}", "BPTT-WRONG-STEP", "dW_hh"),
-    Mistake(FUSED, "dc carried without the forget gate", "", "dc2"),
+    Mistake(FUSED, "dc carried without the forget gate", "MUL-FACTOR-LOST", "dc2"),
     Mistake(FUSED, "dc carried through the input gate", "", "dc2"),
     Mistake(FUSED, "dc carried through the step before's forget gate", "BPTT-WRONG-STEP", "dc2"),
 ]

@@ -180,7 +180,7 @@ GAINS = System("gains broadcast", gains_forward, gains_backward, gains_make)
 MISTAKES = [
     Mistake(WORDS, "+= by index", "ACC-DUPLICATE-INDEX", "dE"),
     Mistake(WORDS, "assigned in a loop", "ACC-DUPLICATE-INDEX", "dE"),
-    Mistake(WORDS, "first occurrence alone", "", "dE", same=("ACC-DUPLICATE-INDEX",)),
+    Mistake(WORDS, "first occurrence alone", "ACC-DUPLICATE-INDEX", "dE"),
     Mistake(WORDS, "mean over the occurrences", "", "dE"),
     Mistake(WORDS, "table's use for the logits lost", "ACC-BRANCH-LOST", "dE"),
     Mistake(WORDS, "table's use for the words lost", "ACC-BRANCH-LOST", "dE"),

@@ -99,7 +99,7 @@ MISTAKES = [
     Mistake(GRU, "z for 1 - z", "LIN-WRONG-CACHE", "dn3"),
     Mistake(GRU, "update gate's sign", "", "dz3"),
     Mistake(GRU, "update gate's second path lost", "ACC-BRANCH-LOST", "dz3"),
-    Mistake(GRU, "reset gate left out", "ACT-MISSING", "du3"),
+    Mistake(GRU, "reset gate left out", "MUL-FACTOR-LOST", "du3"),
     Mistake(GRU, "reset gate of the wrong side", "", "du3"),
     Mistake(GRU, "dr with the state", "LIN-WRONG-CACHE", "dr3"),
     Mistake(GRU, "sigmoid's slope squared", "", "dh2"),
@@ -108,7 +108,7 @@ MISTAKES = [
     Mistake(GRU, "reset gate missing in one bias", "PATH-SWAPPED", "dcn"),
     Mistake(GRU, "reset before the product", "", "dUn"),
     Mistake(GRU, "straight path lost", "ACC-BRANCH-LOST", "dh2", same=("BPTT-NO-CARRY",)),
-    Mistake(GRU, "straight path without its gate", "", "dh2"),
+    Mistake(GRU, "straight path without its gate", "MUL-FACTOR-LOST", "dh2"),
     Mistake(GRU, "reset after the product", "", "dh2"),
     Mistake(GRU, "reset gate's path lost", "ACC-BRANCH-LOST", "dh2"),
 ]

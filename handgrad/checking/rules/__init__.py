@@ -9,6 +9,7 @@ from handgrad.checking.operations import Operation
 from handgrad.checking.record import Node, Record
 from handgrad.checking.rules import (
     activation,
+    beside,
     conv,
     dropout,
     gather,
@@ -19,6 +20,7 @@ from handgrad.checking.rules import (
     norm_find,
     norm_inside,
     pool,
+    product,
     slices,
     softmax,
     windows,
@@ -35,8 +37,10 @@ RULES: list[Rule] = [
     *windows.RULES,
     *slices.RULES,
     *layout.RULES,
+    *beside.RULES,
     *activation.RULES,
     *softmax.RULES,
+    *product.RULES,
     *linear.RULES,
     *loss.RULES,
 ]
@@ -48,6 +52,7 @@ RECOGNISERS: list[Callable[[Record, Node], Iterable[Operation]]] = [
     conv.recognise,
     layout.recognise,
     slices.recognise,
+    beside.recognise,
 ]
 
 __all__ = ["RECOGNISERS", "RULES", "Rule", "Use", "Wrong"]

@@ -105,6 +105,12 @@ RULES = [
         elementwise(lambda u: u.up * (1 - u.up)),
     ),
     Rule(
+        "ACT-ON-GRAD",
+        ("sigmoid",),
+        "the derivative s (1 - s) is formed from the gradient, not from the activation",
+        elementwise(lambda u: u.up * u.up * (1 - u.up)),
+    ),
+    Rule(
         "ACT-PREACT",
         ("sigmoid",),
         "a (1 - a) is applied to z instead of to a",

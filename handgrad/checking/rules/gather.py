@@ -31,11 +31,26 @@ def _assigned(use: Use) -> Iterator[tuple[str, Wrong]]:
             yield detail, {"x0": wrong}
 
 
+def _in_order(use: Use) -> Iterator[tuple[str, Wrong]]:
+    """Rows put in another order, each once: their gradients are not put back, or sorted once more."""
+    found = _rows(use)
+    if found is not None and sorted(found[0]) == list(range(len(use["x0"]))):
+        order, up = found
+        yield "they are left in the new order", {"x0": up.reshape(use["x0"].shape)}
+        yield "they are put into the new order again", {"x0": up[order].reshape(use["x0"].shape)}
+
+
 RULES = [
+    Rule(
+        "LIN-SAMPLE-MISALIGNED",
+        ("any",),
+        "the rows are put in another order in the forward, and their gradients are not put back: dx[order] = dy",
+        _in_order,
+    ),
     Rule(
         "ACC-DUPLICATE-INDEX",
         ("any",),
         "rows of equal indices are not added up: dE[idx] += g keeps one of them, np.add.at(dE, idx, g) adds all",
         _assigned,
-    )
+    ),
 ]

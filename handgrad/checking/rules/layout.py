@@ -9,7 +9,7 @@ from handgrad.checking.operations import Operation
 from handgrad.checking.record import Array, Node, Record
 from handgrad.checking.rules.rule import Rule, Use, Wrong
 
-MOST = 24  # orders that are tried of one view
+MOST, WHOLE = 24, 4  # orders that are tried of one view, and axes of which all orders are
 
 
 def recognise(record: Record, node: Node) -> Iterator[Operation]:
@@ -58,6 +58,9 @@ def _reordered(use: Use) -> Iterable[tuple[str, Wrong]]:
     for order in _orders((mine for mine, _ in pairs), x.ndim):
         there: Array = up.reshape([x.shape[axis] for axis in order])
         yield f"the axes as {order}", {"x": there.transpose(np.argsort(order))}
+    for order in permutations(range(x.ndim)) if x.ndim <= WHOLE else ():
+        mixed: Array = up.reshape([x.shape[axis] for axis in order])
+        yield f"the axes as {order}", {"x": mixed.transpose(np.argsort(order))}
     for order in _orders((theirs for _, theirs in pairs), up.ndim):
         yield f"the axes as {order}", {"x": up.transpose(order).reshape(x.shape)}
 

@@ -88,8 +88,27 @@ def _targets(make: Callable[[Array, Array, Array, Array | None], Iterable[Array]
 
 def _shifted(p: Array, grad: Array, labels: Array, w: Array | None) -> Iterator[Array]:
     if w is not None:
-        for other in (labels + 1, labels - 1, (labels + 1) % p.shape[1], (labels - 1) % p.shape[1]):
-            yield w[:, None] * (p - _onehot(other, p.shape[1]))
+        targets, share, spread = w[:, None] * p - grad, w, np.zeros(len(p))
+    else:
+        share, spread = _smoothed(p, grad, labels)
+        targets = share[:, None] * p - grad  # share times the target: smoothed ones, high at the label
+        if np.abs(np.where(_onehot(labels, p.shape[1]) > 0, 0.0, targets - spread[:, None])).max() > 1e-9 * share.max():
+            return
+    for other in (labels + 1, labels - 1, (labels + 1) % p.shape[1], (labels - 1) % p.shape[1]):
+        high = (targets * _onehot(labels, p.shape[1])).sum(1)
+        moved = np.where(_onehot(other, p.shape[1]) > 0, high[:, None], spread[:, None])
+        yield share[:, None] * p - moved
+
+
+def _smoothed(p: Array, grad: Array, labels: Array) -> tuple[Array, Array]:
+    """Return w and s of grad = w p - s away from the label, row by row: least squares over the other classes."""
+    rest = 1 - _onehot(labels, p.shape[1])
+    n = rest.sum(1)
+    mean_p, mean_g = (p * rest).sum(1) / n, (grad * rest).sum(1) / n
+    off = (p - mean_p[:, None]) * rest
+    with np.errstate(all="ignore"):
+        w = np.nan_to_num((off * grad).sum(1) / (off**2).sum(1))
+    return w, w * mean_p - mean_g
 
 
 def _hard(p: Array, grad: Array, labels: Array, w: Array | None) -> Iterator[Array]:
@@ -115,6 +134,16 @@ def _count(use: Use) -> Wrongs:
     total, labels = use.operation.node.outputs[1:], use.operation.node.args[1].numel()
     if total[0].numel() == 1 and float(total[0]) != labels:
         yield "", {"x0": use.true["x0"] * float(total[0]) / labels}
+
+
+def _other_divisor(use: Use) -> Wrongs:
+    """A total divided by a count, as of a mask, and a gradient divided by a size of the run."""
+    x = use["x0"] if "x0" in use.true else None
+    if x is not None and x.size == 1 and use["y"].size == 1 and len(use.operation.node.inputs) == 2:
+        count = float(use.operation.node.inputs[1])
+        if _reaches_the_loss(use) and count > 1:
+            for name, size in use.sizes.items():
+                yield f"{name} = {size:g} for {count:g}", {"x0": use.true["x0"] * count / size}
 
 
 def _no_count(use: Use) -> Wrongs:
@@ -157,6 +186,12 @@ def _fused_although_clipped(use: Use) -> Wrongs:
                 yield "", {"x": ratio * (p - t)}
 
 
+def _of_logits(use: Use) -> Wrongs:
+    if use.operation.node.op == "binary_cross_entropy_with_logits" and "x0" in use.true:
+        p = 1 / (1 + np.exp(-use["x0"]))
+        yield "", {"x0": use.true["x0"] * p * (1 - p)}
+
+
 LOGITS = ("softmax", "log_softmax")
 RULES = [
     Rule(
@@ -164,6 +199,12 @@ RULES = [
         (*LOGITS, "sigmoid"),
         "f'(z) is multiplied in once more: p - y has it already, since the logarithm's derivative cancels it",
         elementwise(lambda u: u.true["x"] * _p(u) * (1 - _p(u)) if _reaches_the_loss(u, BY_ENTRY) else None),
+    ),
+    Rule(
+        "LOSS-EXTRA-FPRIME",
+        ("any",),
+        "f'(z) is multiplied in once more: p - y has it already, since the logarithm's derivative cancels it",
+        _of_logits,
     ),
     Rule("LOSS-ONEHOT-SHIFT", LOGITS, "1 is subtracted at a class beside the label's", _targets(_shifted)),
     Rule(
@@ -175,6 +216,12 @@ RULES = [
     Rule("LOSS-MASK-LOST", LOGITS, "rows that the loss leaves out are in the gradient", _targets(_unmasked)),
     Rule("LOSS-MASK-LOST", ("mul",), "what the loss masks is not masked in the gradient", _mask_lost),
     Rule("LOSS-WRONG-COUNT", ("any",), "divided by the number of all, not by the weight of those that count", _count),
+    Rule(
+        "LOSS-WRONG-COUNT",
+        ("div",),
+        "divided by the number of all, not by the weight of those that count",
+        _other_divisor,
+    ),
     Rule("LOSS-NO-MEAN", ("any",), "the loss is a mean over those that count, its gradient a sum", _no_count),
     Rule("LOSS-NO-MEAN", ("div", "mul"), "the loss is divided by a count, its gradient is not", _undivided),
     Rule("LOSS-CLIP-IGNORED", ("any",), "the gradient passes where the value is clipped: there it is 0", _clip),

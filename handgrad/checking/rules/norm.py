@@ -7,6 +7,7 @@ import numpy as np
 
 from handgrad.checking.record import Array
 from handgrad.checking.rules.graph import makers
+from handgrad.checking.rules.norm_find import norms
 from handgrad.checking.rules.norm_inside import COUNT, KEEPDIMS, POWER, summed_to
 from handgrad.checking.rules.norm_written import Norm
 from handgrad.checking.rules.rule import Rule, Use, Wrong
@@ -100,6 +101,22 @@ def _no_keepdims(t: Terms) -> Iterator[Array]:
     yield (t.d - along - t.xhat * inner) * ratio
 
 
+def _of_another(same_code: bool) -> Callable[[Use], Wrongs]:
+    """The deviation or the normalised values of another norm in the run, or both: of the same code, or of other."""
+
+    def formula(use: Use) -> Wrongs:
+        t, node = Terms(use), use.operation.node
+        for other, norm in norms(use.record) if "x" in use.true else ():
+            fits = norm.form == t.norm.form and norm.rstd.shape == t.rstd.shape
+            if other is node or not fits or (other.site[:1] == node.site[:1]) != same_code:
+                continue
+            for rstd, xhat in ((norm.rstd, t.xhat), (t.rstd, norm.xhat), (norm.rstd, norm.xhat)):
+                inner = t.norm.share * t.mean(t.d * xhat)
+                yield "", {"x": (rstd * (t.d - t.along - xhat * inner)).reshape(use["x"].shape)}
+
+    return formula
+
+
 def _gain_dropped(use: Use) -> Wrongs:
     t = Terms(use, use.up)
     if "x" in use.true and not np.isscalar(t.norm.gain):
@@ -184,6 +201,18 @@ RULES = [
                 *(t.d - t.along - t.spread * t.rstd**p for p in ((-2, -1, 1, 2) if t.centred else (-2, 1, 2))),
             ]
         ),
+    ),
+    Rule(
+        "CACHE-STALE",
+        ("norm",),
+        "the statistics or the normalised values are those of another call of the same code",
+        _of_another(same_code=True),
+    ),
+    Rule(
+        "LIN-WRONG-CACHE",
+        ("norm",),
+        "the statistics or the normalised values are those of another layer",
+        _of_another(same_code=False),
     ),
     Rule("NORM-ROW-BROADCAST", ("norm",), KEEPDIMS, _norm(_no_keepdims)),
     Rule("NORM-WRONG-AXIS", ("norm",), "the means run over other axes than those of the norm", _wrong_axes_of),

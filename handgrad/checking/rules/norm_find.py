@@ -1,6 +1,7 @@
 """Where a tensor is normalised: torch's own layer, batch and group norm, and any spelling of one, by its numbers."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import torch
 
@@ -22,6 +23,13 @@ def recognise(record: Record, node: Node) -> Iterator[Operation]:
             yield Operation("norm_eval" if fixed else "norm", node, roles, y, {"norm": found})
     elif may_end(record, node):
         yield from written(record, node)
+
+
+@lru_cache(maxsize=2)
+def norms(record: Record) -> list[tuple[Node, Norm]]:
+    """Return all normalisations of a run, each with the operation that ends it."""
+    found = [o for node in record.nodes if node.outputs for o in recognise(record, node)]
+    return [(o.node, o.attributes["norm"]) for o in found if o.kind == "norm"]
 
 
 def _fused(node: Node) -> Norm | None:

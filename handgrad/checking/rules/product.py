@@ -1,0 +1,35 @@
+"""Products of two tensors, entry by entry, as a gate's: the other factor is lost on the way back."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from handgrad.checking.record import Array
+from handgrad.checking.rules.rule import Rule, Use, Wrong
+
+
+def _hides(factor: Array) -> bool:
+    """Return whether a factor is a mask, 0 or one other number: to lose that has names of its own."""
+    return len(np.unique(factor)) <= 2 and bool((factor == 0).any())
+
+
+def _without_factor(use: Use) -> Iterable[tuple[str, Wrong]]:
+    node = use.operation.node
+    if len(node.inputs) != 2:
+        return  # times a constant
+    for role in use.true:
+        other = next((t for t in node.inputs if t is not use.operation.roles[role]), None)
+        if other is None or other.numel() < 2 or use[role].shape != use.up.shape:
+            continue
+        if not _hides(other.detach().numpy()):
+            yield "", {role: use.up}
+
+
+RULES = [
+    Rule(
+        "MUL-FACTOR-LOST",
+        ("mul",),
+        "a product's other factor is missing, as a gate's: the gradient passes through unchanged",
+        _without_factor,
+    )
+]
