@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from handgrad.checking.finders import (
     carries,
     contributions,
+    exchange,
     loops,
     mask,
     masks,
@@ -26,6 +27,7 @@ FINDERS: list[Callable[[Search], Iterable[Proposal]]] = [
     carries.find,
     relations.find,
     substitution.find,
+    exchange.find,
     loops.find,
     mask.find,
     ties.find,

@@ -31,7 +31,7 @@ def find(search: Search) -> Iterator[Proposal]:
         up = search.up(operation.output)
         if operation.kind != "any" or operation.node.op in VIEWS or not up.any():
             continue
-        true = _true(search, operation)
+        true = contributions(search, operation)
         for slot in slots(operation):
             yield from _exchanged(search, probe, others, slot, up, true)
             yield from _relaid(search, probe, ways, slot, up, true)
@@ -40,7 +40,8 @@ def find(search: Search) -> Iterator[Proposal]:
         yield from _other_delta(search, probe, others, operation, true)
 
 
-def _true(search: Search, operation: Operation) -> dict[int, Array]:
+def contributions(search: Search, operation: Operation) -> dict[int, Array]:
+    """Return the operation's right contributions to its operands' gradients, by their identity."""
     use = search.use(operation)
     return {id(t): use.true[role] for role, t in operation.roles.items()}
 
