@@ -21,7 +21,7 @@ from handgrad.checking.recognition import operations
 from handgrad.checking.record import Arrays, Record, Tensor
 from handgrad.checking.report import Cause
 from handgrad.checking.rules import RULES, Rule, Use, Wrong
-from handgrad.checking.scales import EDGES, named_ratio, sizes
+from handgrad.checking.scales import named_ratio, sizes
 from handgrad.checking.search import Search
 
 FIT = 1e-9  # relative to the size of the tensor: hypotheses that differ at all differ by far more
@@ -216,7 +216,7 @@ def _nothing(use: Use) -> list[tuple[str, Arrays]]:
 
 def _candidates(near: Sequence[Operation]) -> Iterator[tuple[Rule, list[Operation]]]:
     """Yield every rule at every operation, at all of one line, and at all of its kinds; the last operation first."""
-    for rule in [*RULES, *EDGES]:
+    for rule in RULES:
         fitting = [operation for operation in reversed(near) if operation.kind in rule.kinds]
         for operation in fitting:
             yield rule, [operation]

@@ -1,13 +1,11 @@
-"""Mistakes that show as one constant factor, or in a bias: each named only where it can be what it says."""
+"""Mistakes that show as one constant factor: each named only where it can be what it says."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from itertools import combinations
 
-import numpy as np
-
-from handgrad.checking.record import Array, Node, Record, Tensor
-from handgrad.checking.rules import Rule, Use, Wrong
+from handgrad.checking.penalty import adds_penalty, penalises
+from handgrad.checking.record import Node, Record, Tensor
+from handgrad.checking.rules import Use
 
 MEANS = ("mean", "mse_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "smooth_l1_loss", "huber_loss")
 # What stands between a prediction and the loss even where no target has come in yet.
@@ -46,7 +44,7 @@ def named_ratio(use: Use, roles: Sequence[str], ratio: float, target: Tensor) ->
     operation, record = use.operation, use.record
     if near(1):
         return
-    if penalises(record, operation.node, target) or _adds_penalty(use, roles, target):
+    if penalises(record, operation.node, target) or adds_penalty(use, roles, target):
         if abs(ratio) < 1e-9:
             yield "REG-MISSING", "the penalty on it is in the loss, but not in its gradient"
         else:
@@ -65,10 +63,23 @@ def named_ratio(use: Use, roles: Sequence[str], ratio: float, target: Tensor) ->
                 f"the scale 1/sqrt(d) is {'missing in this gradient' if missing else 'applied once more'}",
             )
             return
-    yield from _of_loss(use, ratio, target, near)
+    exponent = _power(operation.node)
+    if exponent and near(1 / abs(exponent)):
+        yield "OP-POW", f"the factor {abs(exponent):g} of p x^(p - 1) is missing, for x^{exponent:g}"
+        return
+    yield from _of_loss(use, roles, ratio, target, near)
 
 
-def _of_loss(use: Use, ratio: float, target: Tensor, near: Callable[[float], bool]) -> Iterator[tuple[str, str]]:
+def _power(node: Node) -> float:
+    """Return the constant power that a node takes, a square apart, which is a loss's more often; 0 for other nodes."""
+    if node.op == "pow" and isinstance(node.args[1], int | float) and node.args[1] != 2:
+        return float(node.args[1])
+    return {"sqrt": 0.5, "rsqrt": -0.5}.get(node.op, 0.0)
+
+
+def _of_loss(
+    use: Use, roles: Sequence[str], ratio: float, target: Tensor, near: Callable[[float], bool]
+) -> Iterator[tuple[str, str]]:
     """Yield what a factor is between the prediction and the loss, or of a parameter's whole gradient."""
     head = id(use.operation.node) in heads(use.record)
     users = [n for n in use.record.nodes if any(t is target for t in n.inputs)]
@@ -82,11 +93,14 @@ def _of_loss(use: Use, ratio: float, target: Tensor, near: Callable[[float], boo
         yield "LOSS-FACTOR-2", much
     node = use.operation.node
     own = node.inputs[0].numel() / node.outputs[0].numel() if node.op in MEANS else 0.0
+    if own > 1 and near(own) and not head:
+        yield "MEAN-AS-SUM", f"a mean over {own:g} is differentiated as a sum: 1/{own:g} is missing"
+        return
     for size in sorted({n for n in (count, batch, own) if n > 1}):
         if near(size) and (head or whole):
             yield "LOSS-NO-MEAN", f"1/N with N = {size:g} is missing: the loss is a mean, its gradient a sum"
     if batch > 1 and near(1 / batch):
-        bias = target.grad_fn is None and target.dim() == 1
+        bias = target.dim() == 1 and all(use.operation.roles[role] is target for role in roles)
         yield "BIAS-MEAN" if bias else "LOSS-DOUBLE-MEAN", f"1/N with N = {batch:g} is applied once too often"
         return
     reduced = node.inputs[0].numel() / node.outputs[0].numel() if node.op in SUMS else 0.0
@@ -160,109 +174,3 @@ def heads(record: Record) -> set[int]:
             found.add(id(node))
             begun.update(id(t) for t in node.outputs)
     return found
-
-
-def penalises(record: Record, node: Node, target: Tensor) -> bool:
-    """Return whether an operation belongs to a penalty on the target: a term of the loss that depends on it alone.
-
-    A parameter's penalty is computed from parameters only, that of a hidden layer from this layer only; beside it
-    the loss has a term that is not.
-    """
-    terms = _terms(record)
-    if len(terms) < 2:
-        return False
-    own = [t for t in terms if id(node) in _nodes_of(record, t, target)]
-    alone = [t for t in terms if _alone(record, t, target)]
-    return len(own) == 1 and own[0] in alone and len(alone) < len(terms)
-
-
-def _adds_penalty(use: Use, roles: Sequence[str], target: Tensor) -> bool:
-    """Return whether what is scaled is a penalty on the target, which the operation adds to others."""
-    parts = [use.operation.roles[role] for role in roles]
-    others = any(not _alone(use.record, term, target) for term in _terms(use.record))
-    return others and all(part.dim() == 0 and _alone(use.record, part, target) for part in parts)
-
-
-def _terms(record: Record) -> list[Tensor]:
-    """Return the tensors whose weighted sum the loss is."""
-    maker = {id(t): node for node in record.nodes for t in node.outputs}
-    found, open_ = [], [record.loss]
-    while open_:
-        tensor = open_.pop()
-        node = maker.get(id(tensor))
-        inputs = [t for t in node.inputs if t.requires_grad] if node is not None else []
-        op = node.op if node is not None and tensor.dim() == 0 and all(t.dim() == 0 for t in inputs) else ""
-        if op in ("add", "sub", "stack") or (op in ("mul", "div") and len(inputs) == 1):
-            open_ += inputs
-        else:
-            found.append(tensor)
-    return found
-
-
-def _nodes_of(record: Record, term: Tensor, target: Tensor) -> set[int]:
-    """Return the operations that make a term from the target on; with the factors behind it."""
-    found: set[int] = set()
-    wanted = {id(term)}
-    for node in reversed(record.nodes):
-        if any(id(t) in wanted for t in node.outputs) and not any(t is target for t in node.outputs):
-            found.add(id(node))
-            wanted.update(id(t) for t in node.inputs if t is not target)
-    after = {id(term)}
-    for node in record.nodes:
-        if any(id(t) in after for t in node.inputs) and len([t for t in node.inputs if t.requires_grad]) == 1:
-            found.add(id(node))
-            after.update(id(t) for t in node.outputs)
-    return found
-
-
-def _alone(record: Record, term: Tensor, target: Tensor) -> bool:
-    """Return whether a term depends on the target and no input; on no parameter either if the target is none."""
-    leaves = {id(record.named[name]) for name in record.parameters} if target.grad_fn is None else set()
-    wanted, hit = {id(term)}, False
-    inputs = {id(record.named[name]) for name in (*record.inputs, *record.parameters)} - leaves - {id(target)}
-    for node in reversed(record.nodes):
-        if any(id(t) in wanted for t in node.outputs) and not any(t is target for t in node.outputs):
-            wanted.update(id(t) for t in node.inputs)
-            hit = hit or any(t is target for t in node.inputs)
-    hit = hit or term is target
-    return hit and not wanted & inputs
-
-
-def _edges(use: Use) -> Iterator[tuple[str, Array]]:
-    """Yield the operands that are added to every sample, with their right gradients."""
-    node = use.operation.node
-    for role, true in use.true.items():
-        conv = node.op == "convolution" and len(node.inputs) > 2 and use.operation.roles[role] is node.inputs[2]
-        if (node.op in ("add", "addmm", "baddbmm") and true.size < use.up.size and role != "a" and role != "b") or conv:
-            yield role, true
-
-
-def _bias_mean(use: Use) -> Iterable[tuple[str, Wrong]]:
-    """Divide by the count of each axis that is summed over, or of several."""
-    for role, true in _edges(use):
-        counts = {use.up.size // true.size, *use.up.shape[: use.up.ndim - true.ndim]}
-        for count in sorted(n for n in counts if n > 1):
-            yield f"{role}, 1/{count}", {role: true / count}
-
-
-def _bias_sum_all(use: Use) -> Iterable[tuple[str, Wrong]]:
-    for role, true in _edges(use):
-        if true.size > 1 and abs(use.up.sum()) > 1e-9 * np.abs(use.up).sum():
-            yield role, {role: 0 * true + use.up.sum()}
-
-
-def _bias_other_axes(use: Use) -> Iterable[tuple[str, Wrong]]:
-    for role, true in _edges(use):
-        for count in range(1, use.up.ndim):
-            for axes in combinations(range(use.up.ndim), count):
-                found = use.up.sum(axis=axes)
-                if found.shape == true.shape and not np.allclose(found, true, rtol=1e-9, atol=0):
-                    yield f"summed over {', '.join(map(str, axes))}", {role: found}
-
-
-_ADDED = ("any",)
-EDGES = [
-    Rule("BIAS-MEAN", _ADDED, "the bias gradient is averaged over the samples: it is a sum", _bias_mean),
-    Rule("BIAS-SUM-ALL", _ADDED, "the bias gradient is summed over all axes: every entry is the same", _bias_sum_all),
-    Rule("BIAS-WRONG-AXIS", _ADDED, "the bias gradient is summed over the wrong axis", _bias_other_axes),
-]

@@ -205,14 +205,14 @@ MISTAKES = [
     Mistake(CHAIN, "gamma dropped", "NORM-GAMMA-DROPPED", "dxhat"),
     Mistake(CHAIN, "1/sqrtvar", "NORM-POWER", "dsqrtvar"),
     Mistake(CHAIN, "1/sqrtvar^3", "NORM-POWER", "dsqrtvar"),
-    Mistake(CHAIN, "root without the half", "", "dvar"),
+    Mistake(CHAIN, "root without the half", "OP-POW", "dvar"),
     Mistake(CHAIN, "N - 1 backward", "NORM-DDOF-BACKWARD", "dsq"),
-    Mistake(CHAIN, "square of a mean not shared out", "", "dsq"),
+    Mistake(CHAIN, "square of a mean not shared out", "MEAN-AS-SUM", "dsq"),
     Mistake(CHAIN, "square without the two", "", "dxmu"),
     Mistake(CHAIN, "variance path lost", "NORM-NO-VAR-PATH", "dxmu", same=("ACC-BRANCH-LOST",)),
     Mistake(CHAIN, "mean path added", "OP-SUB-SIGN", "dmu"),
     Mistake(CHAIN, "mean path lost", "NORM-NO-MEAN-PATH", "dh", same=("ACC-BRANCH-LOST",)),
-    Mistake(CHAIN, "mean path not divided", "", "dh"),
+    Mistake(CHAIN, "mean path not divided", "MEAN-AS-SUM", "dh"),
 ]
 
 VARIANTS = [

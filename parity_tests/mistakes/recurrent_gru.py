@@ -97,7 +97,7 @@ GRU = System("gated recurrent unit", gru_forward, gru_backward, gru_make)
 
 MISTAKES = [
     Mistake(GRU, "z for 1 - z", "LIN-WRONG-CACHE", "dn3"),
-    Mistake(GRU, "update gate's sign", "", "dz3"),
+    Mistake(GRU, "update gate's sign", "", "dz3", same=("PATH-SWAPPED",)),  # n and h exchanged: the same numbers
     Mistake(GRU, "update gate's second path lost", "ACC-BRANCH-LOST", "dz3"),
     Mistake(GRU, "reset gate left out", "MUL-FACTOR-LOST", "du3"),
     Mistake(GRU, "reset gate of the wrong side", "", "du3"),

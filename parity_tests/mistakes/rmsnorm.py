@@ -171,7 +171,7 @@ MISTAKES = [
     Mistake(HEADS, "scale dropped", "NORM-GAMMA-DROPPED", "dqhat"),
     Mistake(HEADS, "inv for inv^3", "NORM-POWER", "dms"),
     Mistake(HEADS, "inv^2 for inv^3", "NORM-POWER", "dms"),
-    Mistake(HEADS, "the half forgotten", "", "dms"),
+    Mistake(HEADS, "the half forgotten", "OP-POW", "dms"),
     Mistake(HEADS, "variance path lost", "NORM-NO-VAR-PATH", "dq", same=("ACC-BRANCH-LOST",)),
 ]
 

@@ -15,6 +15,9 @@ from handgrad.checking.record import Array, Node, Tensor
 from handgrad.checking.search import Proposal, Search
 
 Pairs = list[tuple[Tensor, Array]]
+States = list[tuple[Tensor, list[tuple[Operation, float]]]]  # each with consumers, and how much more they count
+COUNTED = ((-1.0, "ACC-BRANCH-LOST", "is not added"), (1.0, "ACC-DOUBLE-COUNT", "comes twice"))
+TURNS = 12  # of a longer loop each possibility takes too long to follow
 LOST = "the gradient that comes back from the next step is not added, at any step"
 EARLY = "a shared tensor hands its gradient on before all of it has come in, and then again"
 
@@ -24,6 +27,7 @@ def find(search: Search) -> Iterator[Proposal]:
     ways, probe = Ways(search.record), Probe(search)
     yield from _not_carried(search, probe, ways)
     yield from _not_in_order(search, probe, ways)
+    yield from _at_all_turns(search, probe, ways)
 
 
 def _operations(search: Search) -> list[Operation]:
@@ -33,7 +37,7 @@ def _operations(search: Search) -> list[Operation]:
 
 def _not_carried(search: Search, probe: Probe, ways: Ways) -> Iterator[Proposal]:
     """Cut what leads from a state to the next step, for one state of the loop or for all of them."""
-    by_state: dict[int, list[tuple[Tensor, list[Operation]]]] = {}
+    by_state: dict[int, States] = {}
     operations = _operations(search)
     for tensor in search.record.tensors:
         maker = ways.maker.get(id(tensor))
@@ -42,13 +46,35 @@ def _not_carried(search: Search, probe: Probe, ways: Ways) -> Iterator[Proposal]
             continue
         into_next = [o for o in users if carries(ways, tensor, o) and _turn(ways, o.node) > _turn(ways, maker)]
         if into_next:
-            by_state.setdefault(id(ways.group(maker)), []).append((tensor, into_next))
+            by_state.setdefault(id(ways.group(maker)), []).append((tensor, [(o, -1.0) for o in into_next]))
     every = list(by_state.values())
     for states in [*every, *([[*chain.from_iterable(every)]] if len(every) > 1 else [])]:
-        pairs = _cut(search, states)
+        pairs = _counted(search, states)
         if pairs and probe.fits(probe.total(pairs)):
-            used = [o for _, users in states for o in users]
+            used = [o for _, users in states for o, _ in users]
             yield proposal("BPTT-NO-CARRY", LOST, "", used, pairs)
+
+
+def _at_all_turns(search: Search, probe: Probe, ways: Ways) -> Iterator[Proposal]:
+    """Lose one consumer's share, or count it twice, at all turns of a loop of which each feeds the next."""
+    alike: dict[tuple[object, ...], list[tuple[Tensor, list[Operation]]]] = {}
+    operations = _operations(search)
+    for tensor in search.record.tensors:
+        users = [o for o in operations if any(t is tensor for t in o.roles.values())]
+        maker = ways.maker.get(id(tensor))
+        if maker is not None and len(users) > 1 and 1 < len(ways.group(maker)) <= TURNS:
+            key = (id(ways.group(maker)), *(id(ways.group(o.node)) for o in users))
+            alike.setdefault(key, []).append((tensor, users))
+    for found in alike.values():
+        if len(found) < 2 or not ways.dependent(found[0][0], found[-1][0]):
+            continue
+        for number in range(len(found[0][1])):
+            for off, identity, what in COUNTED:
+                pairs = _counted(search, [(tensor, [(users[number], off)]) for tensor, users in found])
+                if pairs and probe.fits(probe.total(pairs)):
+                    used = [users[number] for _, users in found]
+                    sentence = f"the gradient through {used[0].node.op} in line {used[0].node.line} {what}, at any step"
+                    yield proposal(identity, sentence, "", used, pairs)
 
 
 def _turn(ways: Ways, node: Node) -> int:
@@ -56,21 +82,21 @@ def _turn(ways: Ways, node: Node) -> int:
     return next(number for number, other in enumerate(ways.group(node)) if other is node)
 
 
-def _cut(search: Search, states: list[tuple[Tensor, list[Operation]]]) -> Pairs:
-    """Return the changes if nothing comes back through these operations, the last step first."""
+def _counted(search: Search, states: States) -> Pairs:
+    """Return the changes if what comes back through these operations counts so much more or less, the last first."""
     made = {id(t): n.index for n in search.record.nodes for t in n.outputs}
     ordered = sorted(states, key=lambda state: -made.get(id(state[0]), -1))
-    outputs = [o.output for _, users in ordered for o in users]
+    outputs = [o.output for _, users in ordered for o, _ in users]
     moved = {id(t): torch.zeros_like(t) for t in outputs}
     pairs: Pairs = []
     for tensor, users in ordered:
         share = np.zeros(tuple(tensor.shape))
-        for user in users:
+        for user, off in users:
             true = user.true(search.record, search.up(user.output) + moved[id(user.output)])
-            share = share + next(true[role] for role, t in user.roles.items() if t is tensor)
+            share = share + off * next(true[role] for role, t in user.roles.items() if t is tensor)
         share = np.asarray(share)
-        pairs.append((tensor, -share))
-        through = search.record.after([(tensor, torch.from_numpy(-share))], outputs)
+        pairs.append((tensor, share))
+        through = search.record.after([(tensor, torch.from_numpy(share))], outputs)
         for t, change in zip(outputs, through, strict=True):
             moved[id(t)] = moved[id(t)] + change
     return pairs

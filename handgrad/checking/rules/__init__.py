@@ -10,6 +10,7 @@ from handgrad.checking.record import Node, Record
 from handgrad.checking.rules import (
     activation,
     beside,
+    bias,
     conv,
     dropout,
     gather,
@@ -43,6 +44,7 @@ RULES: list[Rule] = [
     *product.RULES,
     *linear.RULES,
     *loss.RULES,
+    *bias.RULES,
 ]
 RECOGNISERS: list[Callable[[Record, Node], Iterable[Operation]]] = [
     activation.leaky,

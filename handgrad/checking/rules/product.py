@@ -1,4 +1,4 @@
-"""Products of two tensors, entry by entry, as a gate's: the other factor is lost on the way back."""
+"""Products of two tensors, entry by entry, as a gate's: a factor lost on the way back, the two exchanged."""
 
 from collections.abc import Iterable
 
@@ -25,11 +25,18 @@ def _without_factor(use: Use) -> Iterable[tuple[str, Wrong]]:
             yield "", {role: use.up}
 
 
+def _each_others(use: Use) -> Iterable[tuple[str, Wrong]]:
+    roles = list(use.true)
+    if len(roles) == 2 and all(use[role].shape == use.up.shape for role in roles):
+        yield "", {roles[0]: use.true[roles[1]], roles[1]: use.true[roles[0]]}
+
+
 RULES = [
+    Rule("PATH-SWAPPED", ("mul",), "the two factors of a product are handed each other's gradients", _each_others),
     Rule(
         "MUL-FACTOR-LOST",
         ("mul",),
         "a product's other factor is missing, as a gate's: the gradient passes through unchanged",
         _without_factor,
-    )
+    ),
 ]
