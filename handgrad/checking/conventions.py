@@ -79,6 +79,14 @@ def _grad(record: Record, name: str) -> Array:
     return grad
 
 
+def in_single(array: Array) -> bool:
+    """Return whether an array's numbers are those of float32: no float64, and no whole numbers or halves alone."""
+    if array.dtype.kind != "f":
+        return False
+    with np.errstate(all="ignore"):
+        return bool((array == array.astype(np.float32)).all() and (array != array.astype(np.float16)).any())
+
+
 def only_precision(given: Array, true: Array, unit: Array, allowed: float) -> str:
     """Return why the difference is that of float32, or "" where it is more."""
     with np.errstate(all="ignore"):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from handgrad.checking.conventions import EPS_RATIO, in_single
 from handgrad.checking.finders import FINDERS, SHAPE_FINDERS
 from handgrad.checking.operations import Operation
 from handgrad.checking.place import source
@@ -25,8 +26,9 @@ from handgrad.checking.scales import named_ratio, sizes
 from handgrad.checking.search import Search
 
 FIT = 1e-9  # relative to the size of the tensor: hypotheses that differ at all differ by far more
+FIT_SINGLE = 1e-5  # ... and where the code under test computes in float32
 
-STRUCTURAL = 1e-6  # relative error; an operand exchanged or a part lost makes a larger one
+STRUCTURAL = 1000  # times FIT is the relative error below which no operand is exchanged and no part lost
 CLOSER = 1e-4  # relative to the error that a hypothesis has to explain
 
 
@@ -47,6 +49,7 @@ class Diagnosis:
         self.record, self.given, self.order, self.units = record, given, list(order), units
         self.operations = operations(record)
         self.sizes = sizes(record)
+        self.fits = {name: FIT_SINGLE if in_single(array) else FIT for name, array in given.items()}
         self._uses: dict[int, Use] = {}
         self._made: dict[tuple[int, int], list[tuple[str, Wrong]]] = {}
 
@@ -64,17 +67,17 @@ class Diagnosis:
                 changes = self._replay(rule, uses, variant, current, named) or {}
                 explained = self._fits(name, current, changes)
                 if explained is not None:
-                    found.append(Hypothesis(self._cause(rule, uses, detail), rule.fine, explained, len(found)))
+                    found.append(Hypothesis(self._cause(name, rule, uses, detail), rule.fine, explained, len(found)))
         for operation in reversed(near):
             if operation.kind == "any":
                 found += self._scaled(name, operation, current, len(found))
-        if not found and self._error(name, current) > STRUCTURAL:
+        if not found and self._error(name, current) > STRUCTURAL * self.fits[name]:
             for finder in FINDERS:
                 for proposal in finder(self._search(name, near, current)):
                     explained = self._fits(name, current, self._carried(proposal.changes))
                     if explained is not None:
                         rule = Rule(proposal.id, (), proposal.sentence, _nothing)
-                        cause = self._cause(rule, proposal.operations, proposal.detail)
+                        cause = self._cause(name, rule, proposal.operations, proposal.detail)
                         found.append(Hypothesis(cause, proposal.fine, explained, len(found)))
         found.sort(key=lambda h: (-h.explained, h.rank))
         unique: dict[str, Hypothesis] = {}
@@ -105,7 +108,7 @@ class Diagnosis:
         target = self.record.named[name]
         expected = current.get(id(target), torch.zeros_like(target)).numpy()
         used = partial(self._used, current=current)
-        return Search(self.record, name, self.given[name], expected, near, current, self.sizes, used)
+        return Search(self.record, name, self.given[name], expected, near, current, self.sizes, used, self.fits[name])
 
     def _carried(self, changes: Sequence[tuple[Tensor, Tensor]]) -> dict[int, Tensor]:
         """Return how the named tensors' gradients change where some tensors' gradients are off by these amounts."""
@@ -127,10 +130,10 @@ class Diagnosis:
             excess = float((error * through[id(target)]).sum()) / size
             explained = self._fits(name, current, {key: excess * change for key, change in through.items()})
             if explained is not None:
-                for identity, sentence in named_ratio(use, part, 1 + excess, target):
+                for identity, sentence in named_ratio(use, part, 1 + excess, target, self.fits[name]):
                     rule = Rule(identity, (), sentence, _nothing)
                     yield Hypothesis(
-                        self._cause(rule, [operation], f"the ratio is {1 + excess:.6g}"), False, explained, rank
+                        self._cause(name, rule, [operation], f"the ratio is {1 + excess:.6g}"), False, explained, rank
                     )
 
     def _used(self, operation: Operation, current: dict[int, Tensor]) -> Use:
@@ -179,7 +182,7 @@ class Diagnosis:
     def _gives(self, name: str, current: dict[int, Tensor], changes: dict[int, Tensor], asked: bool = True) -> bool:
         """Return whether the changed gradient of `name` is the given one.
 
-        The one that is asked about has to come out closer than FIT, and far closer than the right gradient, which a
+        The one that is asked about has to come out closer than its fit, and far closer than the right gradient, which a
         tiny mistake is close to as well; any other may hold what has passed as rounding.
         """
         tensor, given = self.record.named[name], self.given[name]
@@ -187,7 +190,8 @@ class Diagnosis:
         if given.shape != true.shape:
             return False
         error, size = (np.abs(a).max(initial=0.0) for a in (given - true, given))
-        allowed = min(FIT * size, CLOSER * error if asked else np.inf) + 64 * self.units[name]
+        unit = self.units[name] * (1.0 if self.fits[name] == FIT else EPS_RATIO)
+        allowed = min(self.fits[name] * size, CLOSER * error if asked else np.inf) + 64 * unit
         with np.errstate(invalid="ignore"):
             return bool((np.abs(true + changes[id(tensor)].numpy() - given) <= allowed).all())
 
@@ -203,10 +207,10 @@ class Diagnosis:
             before = before and other != name
         return explained
 
-    def _cause(self, rule: Rule, uses: Sequence[Operation], detail: str) -> Cause:
+    def _cause(self, name: str, rule: Rule, uses: Sequence[Operation], detail: str) -> Cause:
         kinds = [use.node.op if use.kind == "any" else use.kind for use in uses]
         where = f"{kinds[0]} in forward, {source(use.node for use in uses)}" if uses else ""
-        evidence = f"with it the numbers come out to {FIT:g}"
+        evidence = f"with it the numbers come out to {self.fits[name]:g}"
         return Cause(rule.id, rule.sentence, f"{evidence}{f'; {detail}' if detail else ''}", where)
 
 

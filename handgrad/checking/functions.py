@@ -43,8 +43,8 @@ def check_function(
     and inputs that are not contiguous, each output used alone, each input differentiated alone, backward twice,
     `runs` equal runs, memory that is read before it is written. In every other of `dtypes`, the largest error of
     each tensor against the formula in float64 may be twice that of the formula in that dtype, and one rounding,
-    eps times the tensor's largest entry. Leave float64 out of `dtypes` where `fn` cannot compute in it: the next
-    widest takes its place, without causes.
+    eps times the tensor's largest entry. Leave float64 out of `dtypes` where `fn` cannot compute in it: float32 then
+    takes its place; half precision cannot, and has no causes.
 
     Raises UsageError where something handed in is not of this form. Errors in `fn` propagate as they are.
     """
@@ -54,15 +54,18 @@ def check_function(
     call = Call.of(fn, reference, inputs)
     call.same_outputs(wide)
     rng = np.random.default_rng([seed, 0])
-    report = _formula(call, rng, make_inputs) if wide == torch.float64 else Report()
+    report = _formula(call, wide, rng, make_inputs) if wide == torch.float64 else Report()
     if report.ok:
         kernel = Runs(call, wide, np.random.default_rng([seed, 1]))
         _add(report, kernel.unreliable(runs))
         for dtype in dtypes:
             if dtype != torch.float64:
-                _precision(report, call, dtype, np.random.default_rng([seed, 2]))
+                _precision(report, call, dtype, dtypes, np.random.default_rng([seed, 2]))
         if report.ok:
             _add(report, kernel.problems())
+        elif wide == torch.float32 and not report.causes:
+            formula = _formula(call, wide, rng, make_inputs)
+            return report if formula.ok else formula
     return report
 
 
@@ -78,21 +81,31 @@ def _add(report: Report, problems: Iterator[Problem]) -> None:
             report.also_wrong.setdefault(problem.name, [problem.cause])
 
 
-def _formula(call: Call, rng: np.random.Generator, make_inputs: MakeFunctionInputs | None) -> Report:
-    """Judge in float64, by replaying known wrong formulas where it is wrong."""
+def _formula(
+    call: Call, dtype: torch.dtype, rng: np.random.Generator, make_inputs: MakeFunctionInputs | None
+) -> Report:
+    """Judge in float64 or float32 against float64, by replaying known wrong formulas where it is wrong."""
     notes: list[str] = []
 
+    def held(arrays: Arrays) -> Arrays:
+        """What float32 holds is where both sides start from: float64 has it without error."""
+        if dtype == torch.float64:
+            return arrays
+        return {n: a.astype(np.float32).astype(np.float64) if a.dtype.kind == "f" else a for n, a in arrays.items()}
+
     def drawn(inputs: Arrays, random: np.random.Generator) -> tuple[Arrays, Arrays]:
+        inputs = held(inputs)
         outputs = call.outputs(call.reference, call.tensors(inputs, torch.float64))
         wanted = {name: inputs[name] for name in call.wanted}
-        return wanted, {**{n: x for n, x in inputs.items() if n not in wanted}, **upstream.drawn(outputs, random)}
+        drawn_upstream = held(upstream.drawn(outputs, random))
+        return wanted, {**{n: x for n, x in inputs.items() if n not in wanted}, **drawn_upstream}
 
     def forward(p: dict[str, Tensor], i: dict[str, Tensor]) -> Any:
         given = {**p, **{name: t.detach() for name, t in upstream.without(i).items()}}
         return upstream.loss(call.outputs(call.reference, given), i)
 
     def backward(p: Arrays, i: Arrays) -> Any:
-        tensors = call.tensors({**p, **upstream.without(i)}, torch.float64)
+        tensors = call.tensors({**p, **upstream.without(i)}, dtype)
         outputs = call.outputs(call.fn, tensors)
         loss, values = upstream.answer([o.detach().cpu().numpy() for o in outputs], i)
         grads = call.grads(outputs, tensors, upstream.of(i), notes)
@@ -110,10 +123,12 @@ def _formula(call: Call, rng: np.random.Generator, make_inputs: MakeFunctionInpu
 
 
 def _in_reference(cause: Cause) -> Cause:
-    return replace(cause, place=cause.place.replace(" in forward, line", " in reference, line"))
+    return replace(cause, place=cause.place.replace(" in forward, ", " in reference, "))
 
 
-def _precision(report: Report, call: Call, dtype: torch.dtype, rng: np.random.Generator) -> None:
+def _precision(
+    report: Report, call: Call, dtype: torch.dtype, dtypes: Sequence[torch.dtype], rng: np.random.Generator
+) -> None:
     """Hold one lower precision against the formula's own error there."""
     name = str(dtype).removeprefix("torch.")
     for row, error, plain in precision_rows(call, dtype, rng):
@@ -128,3 +143,5 @@ def _precision(report: Report, call: Call, dtype: torch.dtype, rng: np.random.Ge
             report.causes = [Cause("NUM-HALF", said, evidence)]
         else:
             report.facts.append(evidence)
+            if not any(t in (torch.float64, torch.float32) for t in dtypes):
+                report.facts.append("causes are looked for in float64 and float32: add one of them to dtypes")

@@ -68,11 +68,16 @@ class Runs:
         return values | {f"d{name}": g.clone() for name, g in grads.items()}
 
     def _run(
-        self, how: str, change: Callable[[Tensor], Tensor] | None = None, upstream: Sequence[Tensor] | None = None
+        self,
+        how: str,
+        change: Callable[[Tensor], Tensor] | None = None,
+        upstream: Sequence[Tensor] | None = None,
+        only: str | None = None,
     ) -> Tensors:
-        """Call with each input passed through `change`; an error of the function's is told how it was called."""
+        """Call with each input, or one, passed through `change`; an error of the function's says how it was called."""
         tensors = self._tensors()
-        handed = {n: t if change is None or not t.is_floating_point() else change(t) for n, t in tensors.items()}
+        changed = [n for n, t in tensors.items() if t.is_floating_point() and only in (None, n)]
+        handed = {n: change(t) if change is not None and n in changed else t for n, t in tensors.items()}
         with _told(how):
             outputs = self.call.outputs(self.call.fn, handed)
             grads = self.call.grads(outputs, tensors, self._fresh() if upstream is None else upstream)
@@ -156,8 +161,11 @@ class Runs:
                 wrong[0], Cause("KERN-STRIDE", said, f"{HERE}an expanded grad_output changes {', '.join(wrong)}")
             )
         if wrong := self._differ(self._run("with inputs that are not contiguous", _strided)):
-            said = "inputs are read as if they were contiguous: use their strides, or x.contiguous()"
-            yield _problem(wrong[0], Cause("KERN-STRIDE", said, f"{HERE}inputs with gaps change {', '.join(wrong)}"))
+            alone = ((n, self._run(f"with {n} not contiguous", _strided, only=n)) for n in self.call.inputs)
+            named = [n for n, found in alone if self._differ(found)]
+            who = f"{' and '.join(named)} {'are' if len(named) > 1 else 'is'}" if named else "the inputs are"
+            said = f"{who} read as if contiguous: use the strides, or {(named or ['x'])[0]}.contiguous()"
+            yield _problem(wrong[0], Cause("KERN-STRIDE", said, f"{HERE}with gaps in it {', '.join(wrong)} change"))
 
     def _twice(self) -> Iterator[Problem]:
         tensors = self._tensors()

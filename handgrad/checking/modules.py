@@ -11,6 +11,7 @@ from handgrad.checking import upstream
 from handgrad.checking.checker import check
 from handgrad.checking.contract import Contract
 from handgrad.checking.conventions import near
+from handgrad.checking.place import NO_LINE
 from handgrad.checking.record import Array, Arrays, Tensor
 from handgrad.checking.report import Report
 from handgrad.checking.running import Problem, buffers_after
@@ -191,7 +192,7 @@ class _Mode:
 
     def _in_words_of_a_module(self, report: Report) -> None:
         """Say of a check's report what it means here."""
-        nowhere, here = " in forward, line 0", f" in torch's {self.torch_side.name}"
+        nowhere, here = f" in forward, {NO_LINE}", f" in torch's {self.torch_side.name}"
         report.causes = [replace(c, place=c.place.replace(nowhere, here)) for c in report.causes]
         report.also_wrong = {
             name: [replace(c, place=c.place.replace(nowhere, here)) for c in causes]

@@ -5,12 +5,15 @@ from collections.abc import Collection, Iterable
 
 from handgrad.checking.record import Node, Record
 
+NO_LINE = "in torch's own code"
 SHOWN = 3  # terms and lines of a chain; a tensor with more consumers is a loop's
 
 
 def source(nodes: Iterable[Node]) -> str:
     """Return the lines of the code that called these operations, with their text where there is one file to read."""
-    nodes = list(nodes)
+    nodes = [node for node in nodes if node.line]
+    if not nodes:  # a function of torch's own, that no line of theirs calls
+        return NO_LINE
     lines = sorted({node.line for node in nodes})
     text = linecache.getline(nodes[0].file, lines[0]).strip() if len(lines) == 1 else ""
     shown = ", ".join(map(str, lines[:SHOWN])) + (" ..." if len(lines) > SHOWN else "")

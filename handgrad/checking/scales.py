@@ -32,25 +32,27 @@ def sizes(record: Record) -> dict[str, float]:
     return found
 
 
-def named_ratio(use: Use, roles: Sequence[str], ratio: float, target: Tensor) -> Iterator[tuple[str, str]]:
+def named_ratio(use: Use, roles: Sequence[str], ratio: float, target: Tensor, fit: float) -> Iterator[tuple[str, str]]:
     """Yield (id, sentence) of all that multiplies a contribution by this constant; nothing where none is known.
+
+    `fit` is how close the ratio is known, relatively.
 
     A lost contribution, 0, and one that is added twice are left to those who look at all contributions together.
     """
 
     def near(value: float) -> bool:
-        return abs(ratio - value) <= 1e-9 * abs(value)
+        return abs(ratio - value) <= fit * abs(value)
 
     operation, record = use.operation, use.record
     if near(1):
         return
     if penalises(record, operation.node, target) or adds_penalty(use, roles, target):
-        if abs(ratio) < 1e-9:
+        if abs(ratio) < fit:
             yield "REG-MISSING", "the penalty on it is in the loss, but not in its gradient"
         else:
             yield "REG-FACTOR", f"the penalty's part of the gradient is {ratio:.6g} times what it should be"
         return
-    if abs(ratio) < 1e-9:
+    if abs(ratio) < fit:
         return
     if near(-1) and operation.node.op in ("sub", "rsub", "neg"):
         yield "OP-SUB-SIGN", "u - v hands -grad to v: the sign is lost"
@@ -64,6 +66,8 @@ def named_ratio(use: Use, roles: Sequence[str], ratio: float, target: Tensor) ->
             )
             return
     exponent = _power(operation.node)
+    if exponent == 2 and id(operation.node) in heads(record):
+        exponent = 0.0  # the loss's own
     if exponent and near(1 / abs(exponent)):
         yield "OP-POW", f"the factor {abs(exponent):g} of p x^(p - 1) is missing, for x^{exponent:g}"
         return
@@ -71,8 +75,8 @@ def named_ratio(use: Use, roles: Sequence[str], ratio: float, target: Tensor) ->
 
 
 def _power(node: Node) -> float:
-    """Return the constant power that a node takes, a square apart, which is a loss's more often; 0 for other nodes."""
-    if node.op == "pow" and isinstance(node.args[1], int | float) and node.args[1] != 2:
+    """Return the constant power that a node takes; 0 for other nodes."""
+    if node.op == "pow" and isinstance(node.args[1], int | float):
         return float(node.args[1])
     return {"sqrt": 0.5, "rsqrt": -0.5}.get(node.op, 0.0)
 
@@ -93,7 +97,7 @@ def _of_loss(
         yield "LOSS-FACTOR-2", much
     node = use.operation.node
     own = node.inputs[0].numel() / node.outputs[0].numel() if node.op in MEANS else 0.0
-    if own > 1 and near(own) and not head:
+    if near(own) and node.outputs[0].numel() > 1 and not head:  # the mean of an axis, as in a norm
         yield "MEAN-AS-SUM", f"a mean over {own:g} is differentiated as a sum: 1/{own:g} is missing"
         return
     for size in sorted({n for n in (count, batch, own) if n > 1}):

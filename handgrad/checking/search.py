@@ -27,6 +27,7 @@ class Search:
     current: dict[int, Tensor]
     sizes: dict[str, float]
     use: Callable[[Operation], Use]
+    fit: float  # how close numbers are that are the same, relative to the largest
 
     @property
     def target(self) -> Tensor:

@@ -88,6 +88,63 @@ def test_single_precision_inside_is_fine_in_double_and_right_in_single():
     assert any("float32" in note for note in found.fine)
 
 
+class InSingle(torch.autograd.Function):
+    """x times the inverse of its root mean square and w, with float32 inside, as a kernel has it."""
+
+    @staticmethod
+    def forward(ctx, x, w, wrong):
+        rstd = torch.rsqrt((x.float() ** 2).mean(1, keepdim=True) + 1e-6)
+        ctx.save_for_backward(x.float(), w.float(), rstd)
+        ctx.wrong = wrong
+        return (x.float() * rstd * w.float()).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx, up):
+        x, w, rstd = ctx.saved_tensors
+        d, hat = up.float() * w, x * rstd
+        inner = (d * hat).mean(1, keepdim=True)
+        dx = rstd * (d - (0 if ctx.wrong == "variance" else hat * inner))
+        dw = (up.float() * hat).sum(0)
+        dw = dw / len(x) if ctx.wrong == "mean" else dw
+        return dx.to(up.dtype), dw.to(up.dtype), None
+
+
+@pytest.mark.parametrize("dtypes", [(torch.float64,), (torch.float32,), (torch.float32, torch.bfloat16)])
+@pytest.mark.parametrize(("wrong", "cause"), [("", None), ("variance", "NORM-NO-VAR-PATH"), ("mean", "BIAS-MEAN")])
+def test_causes_of_what_computes_in_float32(dtypes, wrong, cause):
+    """The numbers agree to seven digits alone; known wrong formulas are replayed all the same."""
+
+    def rms(x, w):
+        return x * torch.rsqrt((x * x).mean(1, keepdim=True) + 1e-6) * w
+
+    found = check_function(lambda x, w: InSingle.apply(x, w, wrong), rms, X, W, dtypes=dtypes)
+    assert found.ok == (cause is None), str(found)
+    assert [c.id for c in found.causes] == [cause] * (cause is not None), str(found)
+
+
+def test_the_input_that_is_read_as_contiguous_is_named():
+    class Scaled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, w):
+            ctx.save_for_backward(x.clone(), w.clone())
+            return x * torch.as_strided(w, w.shape, (1,), w.storage_offset())
+
+        @staticmethod
+        def backward(ctx, up):
+            x, w = ctx.saved_tensors
+            return up * w, (up * x).sum(0)
+
+    found = check_function(Scaled.apply, lambda x, w: x * w, X, W)
+    assert found.causes[0].id == "KERN-STRIDE", str(found)
+    assert found.causes[0].sentence.startswith("w is read as if contiguous")
+
+
+def test_without_float32_the_report_says_where_causes_are_looked_for():
+    found = check_function(lambda x: Gate.apply(x, x[0], "branch lost")[0], lambda x: reference(x, x[0])[0], X,
+                           dtypes=(torch.float16,))  # fmt: skip
+    assert any("add one of them to dtypes" in fact for fact in found.facts), str(found)
+
+
 def test_half_precision_inside_is_found_in_single():
     found = report("half inside", dtypes=(torch.float32,))
     assert found.first_wrong.endswith("in float32")
@@ -186,7 +243,8 @@ def test_a_triton_kernel_under_its_interpreter(monkeypatch):
         return check_function(lambda x: Square.apply(x, factor, contiguous), torch.square, X, dtypes=(torch.float32,))
 
     assert run().ok, str(run())
-    assert run(factor=1.0).first_wrong == "dx in float32"
+    wrong = run(factor=1.0)
+    assert (wrong.first_wrong, wrong.causes[0].id) == ("dx", "OP-POW"), str(wrong)
     assert run(contiguous=False).causes[0].id == "KERN-STRIDE"
 
 

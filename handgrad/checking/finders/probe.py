@@ -14,7 +14,7 @@ from handgrad.checking.record import Array, Tensor
 from handgrad.checking.search import Search
 
 DIRECTIONS = 2
-CLOSE = 1e-7  # relative to the sum of all terms: rounding is far below, another hypothesis is far above
+CLOSE = 100.0  # fits, relative to the sum of all terms: rounding is far below, another hypothesis is far above
 
 
 class Probe:
@@ -27,6 +27,7 @@ class Probe:
         tensors = {id(t): t for o in search.near for t in (*o.roles.values(), o.output) if t.requires_grad}
         tensors[id(target)] = target
         self.moved = dict(zip(tensors, _moved(target, list(tensors.values()), directions), strict=True))
+        self.close = CLOSE * search.fit
         error = search.given - search.expected
         self.goal = np.array([float((error * r.numpy()).sum()) for r in directions])
         self.size = np.array([float(np.abs(error * r.numpy()).sum()) for r in directions])
@@ -46,7 +47,7 @@ class Probe:
     def fits(self, moves: Array) -> bool:
         """Return whether such moves can be the whole error."""
         with np.errstate(all="ignore"):
-            return bool((np.abs(moves - self.goal) <= CLOSE * (self.size + np.abs(moves))).all())
+            return bool((np.abs(moves - self.goal) <= self.close * (self.size + np.abs(moves))).all())
 
     def factor(self, moves: Array) -> float | None:
         """Return the one constant by which these moves are the error, if there is one."""

@@ -24,6 +24,11 @@ def find(search: Search) -> Iterator[Proposal]:
         yield from _laid_out(search)
 
 
+def _near(search: Search, a: Array, b: Array) -> bool:
+    """Return whether two arrays of one shape agree."""
+    return near(a, b, search.fit)
+
+
 def _whole(search: Search, identity: str, sentence: str, detail: str = "") -> Proposal:
     change = torch.from_numpy(np.array(search.given - search.expected, dtype=np.float64))
     return Proposal(identity, sentence, detail, [], [(search.target, change)])
@@ -32,7 +37,7 @@ def _whole(search: Search, identity: str, sentence: str, detail: str = "") -> Pr
 def _doubled(search: Search) -> Iterator[Proposal]:
     """Yield twice a parameter's gradient: all of them, kept from a call before, or this one, added twice."""
     leaves = [search.record.named[name] for name in search.record.parameters]
-    if near(search.given, 2 * search.expected) and any(t is search.target for t in leaves):
+    if _near(search, search.given, 2 * search.expected) and any(t is search.target for t in leaves):
         kept = "every gradient is added to a buffer that was not set to zero: it comes twice"
         every = [(t, search.up(t)) for t in leaves]
         yield Proposal("STATE-NOT-ZEROED", kept, "", [], every)
@@ -78,7 +83,7 @@ def _from_weights(search: Search) -> Iterator[Proposal]:
             continue
         for axis in range(grad.ndim):
             for how, made in (("sum", grad.sum(axis=axis)), ("mean", grad.mean(axis=axis))):
-                if near(search.given, made) and made.any():
+                if _near(search, search.given, made) and made.any():
                     sentence = f"it is the {how} of d{name} over axis {axis}: the inputs are in it; sum the delta"
                     yield _whole(search, "BIAS-FROM-DW", sentence)
 
@@ -89,7 +94,7 @@ def _swapped(search: Search) -> Iterator[Proposal]:
         (n, t) for n, t in search.record.named.items() if t is not search.target and t.shape == search.target.shape
     ]
     for name, tensor in taken:
-        if search.given.any() and near(search.given, search.up(tensor).numpy()) and _siblings(search, tensor):
+        if search.given.any() and _near(search, search.given, search.up(tensor).numpy()) and _siblings(search, tensor):
             there = torch.from_numpy(search.expected) - search.up(tensor)
             here = torch.from_numpy(search.given - search.expected)
             sentence = f"it is the gradient of {name}: the two are exchanged"
@@ -99,7 +104,7 @@ def _swapped(search: Search) -> Iterator[Proposal]:
     for axis, size in enumerate(true.shape):
         for count in (n for n in BLOCKS if axis > 0 and size % n == 0 and n < size):
             blocks = [np.split(a, count, axis=axis) for a in (given, true)]
-            order = [next((j for j, b in enumerate(blocks[1]) if near(a, b)), -1) for a in blocks[0]]
+            order = [next((j for j, b in enumerate(blocks[1]) if _near(search, a, b)), -1) for a in blocks[0]]
             if sorted(order) == list(range(count)) and order != sorted(order):
                 sentence = f"the {count} blocks along axis {axis} stand in the order {', '.join(map(str, order))}"
                 yield _whole(search, "PATH-SWAPPED", sentence)
@@ -117,7 +122,7 @@ def _laid_out(search: Search) -> Iterator[Proposal]:
     """Yield the target's own gradient, or one on the way, with its entries in the order of another layout."""
     seen: set[tuple[int, ...]] = set()
     yield from _reshaped(search)
-    if not near(np.sort(search.given, axis=None), np.sort(search.expected, axis=None)):
+    if not _near(search, np.sort(search.given, axis=None), np.sort(search.expected, axis=None)):
         return
     tensors = [search.target, *(o.output for o in search.near if o.kind == "any")]
     for tensor in tensors:
@@ -126,10 +131,10 @@ def _laid_out(search: Search) -> Iterator[Proposal]:
         if key in seen or up.size != search.given.size or not up.any():
             continue
         seen.add(key)
-        if not near(np.sort(search.given, axis=None), np.sort(up, axis=None)):
+        if not _near(search, np.sort(search.given, axis=None), np.sort(up, axis=None)):
             continue
         for detail, made in _layouts(up, search.given.shape):
-            if near(search.given, made):
+            if _near(search, search.given, made):
                 sentence = "the entries are right, but in another order: reshaped where axes are to be exchanged"
                 yield _whole(search, "SHAPE-FLATTEN-ORDER", sentence, detail)
                 return

@@ -42,9 +42,9 @@ def find(search: Search) -> Iterator[Cause]:
                     return
 
 
-def near(a: Array, b: Array) -> bool:
+def near(a: Array, b: Array, close: float = CLOSE) -> bool:
     """Return whether two arrays of one shape agree."""
-    return a.shape == b.shape and bool((np.abs(a - b) <= CLOSE * np.abs(b).max(initial=0.0)).all())
+    return a.shape == b.shape and bool((np.abs(a - b) <= close * np.abs(b).max(initial=0.0)).all())
 
 
 def _summed(given: Array, true: Array) -> tuple[int, ...] | None:
