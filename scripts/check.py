@@ -41,7 +41,12 @@ def _main(arguments: list[str]) -> int:
             raise UsageError(f"--self-test checks the planted mistakes, not {options.file}; leave one of the two out")
         return _self_test(options)
     if options.file is None or not options.file.is_file():
-        given = "no file was given" if options.file is None else f"{options.file}: there is no such file"
+        found = options.file is not None and options.file.exists()
+        given = (
+            "no file was given"
+            if options.file is None
+            else f"{options.file}: {'no' if found else 'there is no such'} file"
+        )
         raise UsageError(f"{given}; give a Python file with forward and backward")
 
     from handgrad import check
@@ -61,6 +66,7 @@ def _main(arguments: list[str]) -> int:
     with _Theirs(options.file):
         if options.replay is not None:
             params, inputs = cases.load(options.replay)
+            _same_names(options, names, params, inputs)
         elif "params" in names and "inputs" in names:
             params, inputs = names["params"], names["inputs"]
         else:
@@ -82,6 +88,17 @@ def _main(arguments: list[str]) -> int:
     return 0 if report.ok else 1
 
 
+def _same_names(options: argparse.Namespace, names: dict[str, Any], params: Any, inputs: Any) -> None:
+    """Raise UsageError where a saved case has other names than the file's own params and inputs."""
+    for part, saved in (("params", params), ("inputs", inputs)):
+        own = names.get(part)
+        if isinstance(own, dict) and set(own) != set(saved):
+            raise UsageError(
+                f"{options.replay} has {part} {', '.join(saved) or 'none'}, {options.file} has "
+                f"{', '.join(map(str, own)) or 'none'}; replay what --save wrote of this file"
+            )
+
+
 def _self_test(options: argparse.Namespace) -> int:
     """Check the project's own planted mistakes and right networks; 1 where a right one is called wrong."""
     root = Path(__file__).parents[1]
@@ -89,6 +106,10 @@ def _self_test(options: argparse.Namespace) -> int:
         raise UsageError("--self-test needs the project's folder, where parity_tests is; run scripts/check.py there")
     command = [sys.executable, "-m", "parity_tests.mistakes.self_test", "--networks", str(options.networks)]
     return subprocess.run([*command, *["--json"] * options.json], cwd=root, check=False).returncode
+
+
+CALLS = ("forward(params, inputs)", "backward(params, inputs)", "make_inputs(rng)")
+CALLED = tuple(call.split("(", maxsplit=1)[0] + "() " for call in CALLS)
 
 
 class _Theirs:
@@ -104,10 +125,15 @@ class _Theirs:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         sys.stdout = self.stdout
         sys.path.remove(str(self.file.resolve().parent))
-        if isinstance(error, SyntaxError) and error.filename == str(self.file):
-            raise UsageError(f"{self.file}:{error.lineno}: {type(error).__name__}: {error.msg}") from None
+        if isinstance(error, SyntaxError) and error.filename in (str(self.file), None):  # none: bytes that are no text
+            place = f":{error.lineno}" if error.lineno else ""
+            raise UsageError(f"{self.file}{place}: {type(error).__name__}: {error.msg}") from None
+        if isinstance(error, SystemExit):  # else a file that ends itself would pass for a right one
+            raise UsageError(f"{self.file} calls exit, and is not checked to the end; leave the call out") from None
         if error is None or isinstance(error, UsageError) or not isinstance(error, Exception):
             return
+        if isinstance(error, TypeError) and str(error).startswith(CALLED):
+            raise UsageError(f"{self.file}: {error}; they are called as {', '.join(CALLS)}") from None
         theirs = [frame for frame in traceback.extract_tb(trace) if Path(frame.filename).name == self.file.name]
         if theirs:
             text = f": {str(error).splitlines()[0]}" if str(error) else ""

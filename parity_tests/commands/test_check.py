@@ -54,6 +54,36 @@ def test_the_hint_says_the_place_and_nothing_else(capsys, file):
     assert out.splitlines() == ["WRONG: look at dz (backward); all that is computed before it is right"]
 
 
+def test_a_file_that_ends_itself_is_not_right(capsys, file):
+    ends = RIGHT.replace("    return (a ** 2).mean(), {", "    raise SystemExit(0)\n    return (a ** 2).mean(), {")
+    assert "calls exit" in refused(capsys, "check", file(ends))
+    assert "calls exit" in refused(capsys, "check", file("import sys\nsys.exit()"))
+
+
+def test_what_cannot_be_called_as_it_is(capsys, file):
+    said = refused(capsys, "check", file(RIGHT.replace("make_inputs(rng)", "make_inputs()")))
+    assert "make_inputs() takes 0 positional arguments" in said
+    assert "make_inputs(rng)" in said
+
+
+def test_bytes_that_are_no_text(capsys, tmp_path):
+    path = tmp_path / "null.py"
+    path.write_bytes(b"x = 1\0\n")
+    assert "null bytes" in refused(capsys, "check", path)
+    assert f"{tmp_path}: no file" in refused(capsys, "check", tmp_path)
+
+
+def test_a_saved_case_of_another_file(capsys, file, tmp_path):
+    params = "\nparams, inputs = make_inputs(np.random.default_rng(1))\n"
+    mine, saved = file(RIGHT + params), tmp_path / "case.npz"
+    assert run(capsys, "check", mine, "--save", saved)[0] == 0
+    assert run(capsys, "check", mine, "--replay", saved)[0] == 0
+    np.savez(saved, **{"params/v": np.ones(3), "inputs/x": np.ones((4, 3))})
+    said = refused(capsys, "check", mine, "--replay", saved)
+    assert "has params v" in said
+    assert "has w" in said
+
+
 def test_json_has_a_score(capsys, file):
     status, out, _ = run(capsys, "check", file(WRONG), "--json")
     found = document(out)
