@@ -14,7 +14,7 @@ from handgrad.checking.diagnosis import Diagnosis
 from handgrad.checking.forward import causes as forward_causes
 from handgrad.checking.place import chain, source
 from handgrad.checking.probing import MakeInputs, probe
-from handgrad.checking.record import Arrays, Forward, Record, Tensor
+from handgrad.checking.record import Arrays, Forward, Record, Tensor, without_gradient
 from handgrad.checking.report import Cause, Report
 from handgrad.checking.rounding import units
 from handgrad.checking.verdicts import excuse, facts, judge
@@ -64,17 +64,20 @@ def _one_thread() -> Iterator[None]:
 
 def _check_once(forward: Forward, backward: user.Backward, p: Arrays, x: Arrays, diagnosed: int) -> Report:
     wide_p, wide_x = _wide(p), _wide(x)
-    record = Record.run(forward, wide_p, wide_x)
-    if not _same(record, Record.run(forward, wide_p, wide_x)):
+    fixed = without_gradient(forward, wide_p, wide_x)
+    record = Record.run(forward, wide_p, wide_x, fixed=fixed)
+    if not _same(record, Record.run(forward, wide_p, wide_x, fixed=fixed)):
         raise UsageError(
             "forward gives other numbers when it is called again; draw masks and noise outside of it, into inputs"
         )
     for node in record.nodes:
-        narrow = next((t.dtype for t in node.outputs if t.is_floating_point() and t.dtype != torch.float64), None)
+        narrow = next((t.dtype for t in node.outputs if _narrow(t)), None)
         if narrow is not None:
             place = source([node])
-            raise UsageError(f"forward computes in {narrow} ({place}); a formula is judged in float64: leave it out")
-    value_units, grad_units = units(forward, wide_p, wide_x, record)
+            raise UsageError(
+                f"forward computes in {narrow} ({place}); a formula is judged in float64: give it dtype=torch.float64"
+            )
+    value_units, grad_units = units(forward, wide_p, wide_x, record, fixed)
     answer = user.call(backward, wide_p, wide_x, record)
     report = Report(params=p, inputs=x)
     if answer.changed:
@@ -99,6 +102,13 @@ def _check_once(forward: Forward, backward: user.Backward, p: Arrays, x: Arrays,
     if np.isnan(answer.loss) and np.isnan(record.loss.item()):
         report.not_judged.append("the loss: it is NaN on both sides")
     return report
+
+
+def _narrow(t: Tensor) -> bool:
+    """Return whether digits are lost in this tensor: not in a mask of ones, or in other short numbers."""
+    if not t.is_floating_point() or t.dtype == torch.float64:
+        return False
+    return t.requires_grad or not bool((t == t.half()).all())
 
 
 def _own_loss(report: Report, answer: user.Answer, p: Arrays, x: Arrays, backward: user.Backward) -> None:

@@ -4,7 +4,7 @@ Gradients come from autograd; `after` tells how they would change if one of them
 would.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from handgrad.checking.recorder import Node, Recorder, storage
 from handgrad.errors import UsageError
 
-__all__ = ["Array", "Arrays", "Forward", "Node", "Record", "Tensor"]
+__all__ = ["Array", "Arrays", "Forward", "Node", "Record", "Tensor", "without_gradient"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = dict[str, Array]
@@ -30,7 +30,7 @@ class Record:
 
     `named` holds the parameters', inputs' and intermediates' tensors by name; `parameters`, `inputs` and
     `intermediates` are those names. `grads` has, by the tensor's identity, the gradient of the loss with
-    respect to every tensor that has one.
+    respect to every tensor that has one; `needed` are tensors whose gradients have to be asked for with any others.
     """
 
     nodes: list[Node]
@@ -41,11 +41,18 @@ class Record:
     loss: Tensor
     grads: dict[int, Tensor] = field(default_factory=dict)
     tensors: list[Tensor] = field(default_factory=list)
+    needed: list[Tensor] = field(default_factory=list)
 
     @staticmethod
-    def run(forward: Forward, params: Mapping[str, Array], inputs: Mapping[str, Array], mode: Any = None) -> "Record":
-        """Run `forward` on tensors made of these arrays, and return what was seen."""
-        p, x = _leaves(params), _leaves(inputs)
+    def run(
+        forward: Forward,
+        params: Mapping[str, Array],
+        inputs: Mapping[str, Array],
+        mode: Any = None,
+        fixed: Collection[str] = (),
+    ) -> "Record":
+        """Run `forward` on tensors made of these arrays, and return what was seen; `fixed` inputs have no gradient."""
+        p, x = _leaves(params), _leaves(inputs, fixed)
         recorder = Recorder(Record.run.__code__) if mode is None else mode
         with sdpa_kernel(SDPBackend.MATH), recorder:  # torch's fused attention as the operations that it fuses
             result = forward(dict(p), dict(x))
@@ -90,6 +97,8 @@ class Record:
             if tensor.requires_grad and tensor.is_floating_point():
                 found.setdefault(id(tensor), tensor)
         self.tensors = list(found.values())
+        # Asked for the gradients of a group norm's gain alone, torch 2.13 dies where x has its channels last.
+        self.needed = [node.inputs[0] for node in self.nodes if node.op == "native_group_norm"]
         grads = torch.autograd.grad(self.loss, self.tensors, retain_graph=True, allow_unused=True)
         self.grads = {id(t): g for t, g in zip(self.tensors, grads, strict=True) if g is not None}
 
@@ -104,7 +113,7 @@ class Record:
         A backward pass is linear in the gradients that it hands on, so the change is one more backward pass.
         """
         given = [(tensor, change.reshape(tensor.shape)) for tensor, change in changes if tensor.requires_grad]
-        outside = [t for t in wanted if t.requires_grad]
+        outside = [t for t in (*wanted, *self.needed) if t.requires_grad]
         found: dict[int, Tensor] = {}
         if given and outside:
             outputs, grads = zip(*given, strict=True)
@@ -137,11 +146,37 @@ class Record:
         return values
 
 
-def _leaves(arrays: Mapping[str, Array]) -> dict[str, Tensor]:
+def without_gradient(forward: Forward, params: Mapping[str, Array], inputs: Mapping[str, Array]) -> list[str]:
+    """Return the inputs that torch does not differentiate by here: the classes' weights in a loss, running means."""
+    floats = [name for name, array in inputs.items() if array.dtype.kind == "f"]
+    if _differentiable(forward, params, inputs, ()) or not _differentiable(forward, params, inputs, floats):
+        return []  # if it is for another reason that it fails, that will be said where it is run
+    fixed = list(floats)
+    for name in floats:
+        fewer = [other for other in fixed if other != name]
+        fixed = fewer if _differentiable(forward, params, inputs, fewer) else fixed
+    return fixed
+
+
+def _differentiable(
+    forward: Forward, params: Mapping[str, Array], inputs: Mapping[str, Array], fixed: Collection[str]
+) -> bool:
+    p, x = _leaves(params), _leaves(inputs, fixed)
+    try:
+        loss, _ = _parts(forward(dict(p), dict(x)))
+        leaves = [t for t in (*p.values(), *x.values()) if t.requires_grad]
+        if leaves and isinstance(loss, Tensor) and loss.requires_grad and loss.numel() == 1:
+            torch.autograd.grad(loss, leaves, allow_unused=True)
+    except RuntimeError as error:
+        return not any(word in str(error) for word in ("differentiable with respect to", "derivative for"))
+    return True
+
+
+def _leaves(arrays: Mapping[str, Array], fixed: Collection[str] = ()) -> dict[str, Tensor]:
     found = {}
     for name, array in arrays.items():
         tensor = torch.from_numpy(np.array(array))  # a copy: from_numpy shares memory
-        found[name] = tensor.requires_grad_() if tensor.is_floating_point() else tensor
+        found[name] = tensor.requires_grad_() if tensor.is_floating_point() and name not in fixed else tensor
     return found
 
 

@@ -5,7 +5,7 @@ relative DELTA, up or down at random. By how much a tensor then moves, times eps
 does to it: cancellation and ill conditioning are in it, however they came about.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -88,14 +88,18 @@ _ARITHMETIC = {"add", "sub", "rsub", "mul", "div", "addcmul", "pow", "exp", "log
 
 
 def units(
-    forward: Forward, params: Mapping[str, Array], inputs: Mapping[str, Array], record: Record
+    forward: Forward,
+    params: Mapping[str, Array],
+    inputs: Mapping[str, Array],
+    record: Record,
+    fixed: Collection[str] = (),
 ) -> tuple[Arrays, Arrays]:
     """Return one rounding of every named value (and "loss") and of every named gradient, in float64."""
     eps = float(np.finfo(np.float64).eps)
     values, grads = _numbers(record)
     found = tuple({name: np.zeros(array.shape) for name, array in part.items()} for part in (values, grads))
     for draw in range(DRAWS):
-        moved = _numbers(Record.run(forward, params, inputs, _Noise(draw)))
+        moved = _numbers(Record.run(forward, params, inputs, _Noise(draw), fixed))
         for unit, true, other in zip(found, (values, grads), moved, strict=True):
             for name in unit:
                 with np.errstate(invalid="ignore", over="ignore"):

@@ -49,8 +49,8 @@ def loss(outputs: list[Tensor], inputs: Mapping[str, Tensor]) -> Any:
     found = named(outputs)
     if not found:
         return outputs[0]
-    if len(found) > 1:  # one may be made of another, as an LSTM's h of its c: only copies have the gradients given
-        found = {name: o.clone() for name, o in found.items()}
+    # One may be made of another, as an LSTM's h of its c, or be written in place: only copies have the gradients given.
+    found = {name: o.clone() for name, o in found.items()}
     total = torch.stack([(o * inputs[f"grad_{name}"].detach()).sum() for name, o in found.items()]).sum()
     return total, {name: o for name, o in found.items() if o.requires_grad}
 

@@ -120,3 +120,79 @@ def test_names_and_make_inputs_of_another_form():
         check(theirs, by_hand, w, {"x": np.ones(3), **w})
     with pytest.raises(UsageError, match="make_inputs returned NoneType"):
         check(theirs, by_hand, w, {"x": np.ones(3)}, lambda rng: None)
+
+
+def test_a_mask_of_ones_in_single_precision_loses_no_digits():
+    """torch.tril(torch.ones(T, T)) is in float32, and the arithmetic of everybody's causal attention is not."""
+
+    def theirs(p, i):
+        scores = i["x"] @ p["W"] @ i["x"].T
+        tril = torch.tril(torch.ones(len(scores), len(scores)))
+        return (torch.softmax(scores.masked_fill(tril == 0, float("-inf")), -1) @ i["x"]).square().sum(), {}
+
+    def by_hand(p, i, scale=1.0):
+        x = i["x"]
+        scores = np.where(np.tri(len(x)) == 0, -np.inf, x @ p["W"] @ x.T)
+        a = np.exp(scores - scores.max(1, keepdims=True))
+        a /= a.sum(1, keepdims=True)
+        da = 2 * a @ x @ x.T
+        ds = scale * a * (da - (da * a).sum(1, keepdims=True))
+        return ((a @ x) ** 2).sum(), {"W": x.T @ ds @ x}
+
+    rng = np.random.default_rng(0)
+    case = {"W": rng.normal(size=(3, 3))}, {"x": rng.normal(size=(5, 3))}
+    assert check(theirs, by_hand, *case).ok
+    assert not check(theirs, lambda p, i: by_hand(p, i, 1.5), *case).ok
+
+    def in_single(p, i):
+        return theirs(p, i)[0] * torch.tensor(0.1), {}
+
+    with pytest.raises(UsageError, match=r"dtype=torch\.float64"):
+        check(in_single, by_hand, *case)
+
+
+def test_a_group_norm_whose_channels_come_last():
+    """Asked for the gain's gradient alone, torch 2.13 dies there; a report has to come all the same."""
+
+    def theirs(p, i):
+        x = torch.einsum("nchw,co->nohw", i["x"], p["W"])
+        return (torch.nn.functional.group_norm(x, 2, p["g"], p["b"]) * i["up"]).sum(), {}
+
+    def by_hand(p, i):
+        x = np.einsum("nchw,co->nohw", i["x"], p["W"])
+        groups = x.reshape(len(x), 2, -1)
+        rstd = 1 / np.sqrt(groups.var(2, keepdims=True) + 1e-5)
+        xhat = (groups - groups.mean(2, keepdims=True)) * rstd
+        y = xhat.reshape(x.shape) * p["g"][:, None, None] + p["b"][:, None, None]
+        d = (i["up"] * p["g"][:, None, None]).reshape(groups.shape)
+        dx = rstd * (d - d.mean(2, keepdims=True) - xhat * (d * xhat).mean(2, keepdims=True))
+        dg = (i["up"] * x).sum((0, 2, 3))  # with x for xhat
+        dW = np.einsum("nchw,nohw->co", i["x"], dx.reshape(x.shape))
+        return (y * i["up"]).sum(), {"g": dg, "b": i["up"].sum((0, 2, 3)), "W": dW}
+
+    rng = np.random.default_rng(0)
+    params = {"W": rng.normal(size=(5, 6)), "g": rng.normal(size=6), "b": rng.normal(size=6)}
+    inputs = {"x": rng.normal(size=(4, 5, 2, 3)), "up": rng.normal(size=(4, 6, 2, 3))}
+    found = check(theirs, by_hand, params, inputs)
+    assert (found.first_wrong, found.causes[0].id) == ("dg", "NORM-DGAMMA-X"), str(found)
+
+
+def test_an_input_that_torch_does_not_differentiate_by():
+    def theirs(p, i):
+        return torch.nn.functional.cross_entropy(i["x"] @ p["W"], i["labels"], weight=i["weight"])
+
+    def by_hand(p, i, weighted=True):
+        z = i["x"] @ p["W"]
+        q = np.exp(z - z.max(1, keepdims=True))
+        q /= q.sum(1, keepdims=True)
+        w, rows = i["weight"][i["labels"]], np.arange(len(z))
+        loss = -(w * np.log(q[rows, i["labels"]])).sum() / w.sum()
+        q[rows, i["labels"]] -= 1
+        dz = q * w[:, None] / w.sum() if weighted else q / len(z)
+        return loss, {"W": i["x"].T @ dz}
+
+    rng = np.random.default_rng(0)
+    inputs = {"x": rng.normal(size=(5, 3)), "labels": rng.integers(0, 4, 5), "weight": rng.uniform(0.5, 2, 4)}
+    case = {"W": rng.normal(size=(3, 4))}, inputs
+    assert check(theirs, by_hand, *case).ok
+    assert check(theirs, lambda p, i: by_hand(p, i, weighted=False), *case).first_wrong == "dW"

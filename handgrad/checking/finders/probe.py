@@ -26,7 +26,8 @@ class Probe:
         directions = [torch.randn(target.shape, generator=random, dtype=target.dtype) for _ in range(DIRECTIONS)]
         tensors = {id(t): t for o in search.near for t in (*o.roles.values(), o.output) if t.requires_grad}
         tensors[id(target)] = target
-        self.moved = dict(zip(tensors, _moved(target, list(tensors.values()), directions), strict=True))
+        needed = [t for t in search.record.needed if t.requires_grad and t is not target]
+        self.moved = dict(zip(tensors, _moved(target, list(tensors.values()), directions, needed), strict=True))
         self.close = CLOSE * search.fit
         error = search.given - search.expected
         self.goal = np.array([float((error * r.numpy()).sum()) for r in directions])
@@ -57,10 +58,14 @@ class Probe:
         return found if self.fits(found * moves) else None
 
 
-def _moved(target: Tensor, tensors: list[Tensor], directions: list[Tensor]) -> list[list[Array] | None]:
+def _moved(
+    target: Tensor, tensors: list[Tensor], directions: list[Tensor], needed: list[Tensor]
+) -> list[list[Array] | None]:
     """Return J r of every tensor: J^T v is linear in v, so its derivative along v, times r, is J r."""
     with torch.enable_grad():
         given = [torch.zeros_like(t).requires_grad_() for t in tensors]
-        (back,) = torch.autograd.grad(tensors, [target], given, create_graph=True, retain_graph=True)
+        back = torch.autograd.grad(
+            tensors, [target, *needed], given, create_graph=True, retain_graph=True, allow_unused=True
+        )[0]
         found = [torch.autograd.grad(back, given, r, retain_graph=True, allow_unused=True) for r in directions]
     return [None if parts[0] is None else [p.numpy() for p in parts] for parts in zip(*found, strict=True)]

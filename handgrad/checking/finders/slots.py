@@ -47,7 +47,7 @@ def slots(operation: Operation) -> Iterator[Slot]:
         return
     roles = list(operation.roles.values())
     for number, tensor in enumerate(node.inputs):
-        if tensor.is_floating_point() and tensor.numel() > 1 and all(tensor is not t for t in node.inputs[:number]):
+        if tensor.dtype == torch.float64 and tensor.numel() > 1 and all(tensor is not t for t in node.inputs[:number]):
 
             def apply(value: Tensor, up: Tensor, key: int = id(tensor)) -> dict[int, Array]:
                 return vjp(node, up, roles, {key: value})
@@ -107,7 +107,7 @@ class Others:
             *ways.record.named.values(),
             *(t for node in ways.record.nodes for t in (*node.inputs, *node.outputs)),
         ):
-            if id(tensor) not in seen and tensor.is_floating_point() and tensor.numel() > 1:
+            if id(tensor) not in seen and tensor.dtype == torch.float64 and tensor.numel() > 1:
                 seen.add(id(tensor))
                 self.by_shape.setdefault(tuple(tensor.shape), []).append(tensor)
 
@@ -128,7 +128,8 @@ class Others:
         return list(found.values())
 
     def _add(self, found: dict[bytes, Other], own: Tensor, source: Tensor, value: Tensor) -> None:
-        if value.shape == own.shape and not multiple(value, own) and bool(value.isfinite().all()):
+        constant = value.numel() > 1 and bool((value == value.flatten()[0]).all())  # zeros to start with are no mistake
+        if value.shape == own.shape and not (constant or multiple(value, own)) and bool(value.isfinite().all()):
             found.setdefault(np.ascontiguousarray(value.numpy()).tobytes(), Other(source, value))
 
 
