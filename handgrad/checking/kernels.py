@@ -170,7 +170,7 @@ class Runs:
     def _twice(self) -> Iterator[Problem]:
         tensors = self._tensors()
         outputs = self.call.outputs(self.call.fn, tensors)
-        first = self.call.grads(outputs, tensors, self._fresh(), retain=True)
+        first = {n: g.clone() for n, g in self.call.grads(outputs, tensors, self._fresh(), retain=True).items()}
         second = self.call.grads(outputs, tensors, self._fresh())
         for name in first:
             if not self._near(second[name], first[name]):
