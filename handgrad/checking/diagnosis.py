@@ -9,13 +9,14 @@ last digits; the more of the later ones it gives too, the better.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
 
 from handgrad.checking.conventions import EPS_RATIO, in_single
-from handgrad.checking.finders import FINDERS, SHAPE_FINDERS
+from handgrad.checking.finders import FINDERS, SHAPE_FINDERS, Finder, everywhere
 from handgrad.checking.operations import Operation
 from handgrad.checking.place import source
 from handgrad.checking.recognition import operations
@@ -29,6 +30,7 @@ FIT = 1e-9  # relative to the size of the tensor: hypotheses that differ at all 
 FIT_SINGLE = 1e-5  # ... and where the code under test computes in float32
 
 STRUCTURAL = 1000  # times FIT is the relative error below which no operand is exchanged and no part lost
+GENERAL = 1000  # ranks behind all that is said of one operation
 CLOSER = 1e-4  # relative to the error that a hypothesis has to explain
 
 
@@ -71,20 +73,26 @@ class Diagnosis:
         for operation in reversed(near):
             if operation.kind == "any":
                 found += self._scaled(name, operation, current, len(found))
+        found += self._proposed([everywhere.find], name, near, current)
         if not found and self._error(name, current) > STRUCTURAL * self.fits[name]:
-            for finder in FINDERS:
-                for proposal in finder(self._search(name, near, current)):
-                    explained = self._fits(name, current, self._carried(proposal.changes))
-                    if explained is not None:
-                        rule = Rule(proposal.id, (), proposal.sentence, _nothing)
-                        cause = self._cause(name, rule, proposal.operations, proposal.detail)
-                        found.append(Hypothesis(cause, proposal.fine, explained, len(found)))
+            found += self._proposed(FINDERS, name, near, current)
         found.sort(key=lambda h: (-h.explained, h.rank))
         unique: dict[str, Hypothesis] = {}
         for hypothesis in found:
             unique.setdefault(hypothesis.cause.id, hypothesis)
         best = max((h.explained for h in unique.values()), default=0)
         return [h for h in unique.values() if h.explained == best]
+
+    def _proposed(
+        self, finders: Sequence[Finder], name: str, near: list[Operation], current: dict[int, Tensor]
+    ) -> Iterator[Hypothesis]:
+        """Yield what finders propose, if it fits."""
+        for number, proposal in enumerate(chain.from_iterable(f(self._search(name, near, current)) for f in finders)):
+            explained = self._fits(name, current, self._carried(proposal.changes))
+            if explained is not None:
+                rule = Rule(proposal.id, (), proposal.sentence, _nothing)
+                cause = self._cause(name, rule, proposal.operations, proposal.detail)
+                yield Hypothesis(cause, proposal.fine, explained, GENERAL + number)
 
     def _error(self, name: str, current: dict[int, Tensor]) -> float:
         """Return the largest error of a gradient, relative to its largest entry."""
@@ -108,7 +116,8 @@ class Diagnosis:
         target = self.record.named[name]
         expected = current.get(id(target), torch.zeros_like(target)).numpy()
         used = partial(self._used, current=current)
-        return Search(self.record, name, self.given[name], expected, near, current, self.sizes, used, self.fits[name])
+        given, fit = self.given, self.fits[name]
+        return Search(self.record, name, given[name], expected, near, current, self.sizes, used, given, fit)
 
     def _carried(self, changes: Sequence[tuple[Tensor, Tensor]]) -> dict[int, Tensor]:
         """Return how the named tensors' gradients change where some tensors' gradients are off by these amounts."""
@@ -132,9 +141,10 @@ class Diagnosis:
             if explained is not None:
                 for identity, sentence in named_ratio(use, part, 1 + excess, target, self.fits[name]):
                     rule = Rule(identity, (), sentence, _nothing)
-                    yield Hypothesis(
-                        self._cause(name, rule, [operation], f"the ratio is {1 + excess:.6g}"), False, explained, rank
-                    )
+                    cause = self._cause(name, rule, [operation], f"the ratio is {1 + excess:.6g}")
+                    # Whose sign it is may be known; that a whole term is lost is more likely than a slope of 0.
+                    last = {"LOSS-SIGN": GENERAL, "REG-MISSING": -GENERAL, "ACC-BRANCH-LOST": -GENERAL}.get(identity, 0)
+                    yield Hypothesis(cause, False, explained, rank + last)
 
     def _used(self, operation: Operation, current: dict[int, Tensor]) -> Use:
         if id(operation) not in self._uses:

@@ -12,22 +12,26 @@ def penalises(record: Record, node: Node, target: Tensor) -> bool:
     A parameter's penalty is computed from parameters only, that of a hidden layer from this layer only; beside it
     the loss has a term that is not.
     """
-    terms = _terms(record)
-    if len(terms) < 2:
+    parts = terms(record)
+    if len(parts) < 2:
         return False
-    own = [t for t in terms if id(node) in _nodes_of(record, t, target)]
-    alone = [t for t in terms if _alone(record, t, target)]
-    return len(own) == 1 and own[0] in alone and len(alone) < len(terms)
+    own = [t for t in parts if id(node) in _nodes_of(record, t, target)]
+    alone = [t for t in parts if _alone(record, t, target)]
+    if not any(_depends(record, t, target) for t in parts if all(t is not a for a in alone)):
+        return False  # what is all there is of the target is no penalty on it
+    return len(own) == 1 and own[0] in alone and len(alone) < len(parts)
 
 
 def adds_penalty(use: Use, roles: Sequence[str], target: Tensor) -> bool:
     """Return whether what is scaled is a penalty on the target, which the operation adds to others."""
-    parts = [use.operation.roles[role] for role in roles]
-    others = any(not _alone(use.record, term, target) for term in _terms(use.record))
-    return others and all(part.dim() == 0 and _alone(use.record, part, target) for part in parts)
+    every, parts = terms(use.record), [use.operation.roles[role] for role in roles]
+    others = any(not _alone(use.record, term, target) for term in every)
+    return others and all(
+        part.dim() == 0 and part.grad_fn is not None and _alone(use.record, part, target) for part in parts
+    )
 
 
-def _terms(record: Record) -> list[Tensor]:
+def terms(record: Record) -> list[Tensor]:
     """Return the tensors whose weighted sum the loss is."""
     maker = {id(t): node for node in record.nodes for t in node.outputs}
     found, open_ = [], [record.loss]
@@ -57,6 +61,15 @@ def _nodes_of(record: Record, term: Tensor, target: Tensor) -> set[int]:
             found.add(id(node))
             after.update(id(t) for t in node.outputs)
     return found
+
+
+def _depends(record: Record, term: Tensor, target: Tensor) -> bool:
+    """Return whether a term is computed from the target."""
+    found = {id(target)}
+    for node in record.nodes:
+        if any(id(t) in found for t in node.inputs):
+            found.update(id(t) for t in node.outputs)
+    return id(term) in found
 
 
 def _alone(record: Record, term: Tensor, target: Tensor) -> bool:

@@ -8,6 +8,8 @@ from handgrad.checking.operations import FUNCTIONS, Operation, ancestors, equal,
 from handgrad.checking.record import Node, Record
 from handgrad.checking.rules import RECOGNISERS
 
+TWO_SIDED = ("relu", "leaky_relu", "relu6", "hardtanh", "abs", "elu", "selu")
+
 
 def operations(record: Record) -> list[Operation]:
     """Return all operations that carry a gradient, in order of computation; composites beside their nodes."""
@@ -26,15 +28,24 @@ def operations(record: Record) -> list[Operation]:
 def _composites(record: Record, node: Node) -> Iterator[Operation]:
     """Yield what the node's output is of an earlier tensor of its shape: element-wise, softmax, normalised."""
     y = node.outputs[0]
-    if y.numel() < 2 or not y.is_floating_point():
+    if y.numel() == 0 or not y.is_floating_point():
         return
+    if y.numel() == 1:  # one number is many functions of another: only what torch calls so is one
+        if node.op in FUNCTIONS and node.inputs[0].requires_grad:
+            known = {"function": FUNCTIONS[node.op]}
+            yield Operation(node.op, node, {"x": node.inputs[0]}, y, known, composite=True)
+        return
+    found: set[str] = set()  # of the nearest tensor alone: an earlier one may have the same numbers, plus 0
     with torch.no_grad():
         for x in ancestors(record, y):
             if x.shape != y.shape or equal(x, y):  # where all is positive, ReLU is no operation, and nobody's
                 continue
             few = (x.detach().flatten()[:4], y.detach().flatten()[:4])  # most are told apart by these
             for name, function in FUNCTIONS.items():
-                if equal(function(few[0]), few[1]) and equal(function(x), y):
+                if name in TWO_SIDED and node.op != name and not (bool((x > 0).any()) and bool((x < 0).any())):
+                    continue  # of one sign alone, -x is its abs, and nobody has taken that
+                if name not in found and equal(function(few[0]), few[1]) and equal(function(x), y):
+                    found.add(name)
                     yield Operation(name, node, {"x": x}, y, {"function": function}, composite=True)
                     break
             for axis in range(y.dim()):

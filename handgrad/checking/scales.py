@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
-from handgrad.checking.penalty import adds_penalty, penalises
+from handgrad.checking.penalty import adds_penalty, penalises, terms
 from handgrad.checking.record import Node, Record, Tensor
 from handgrad.checking.rules import Use
 
@@ -11,6 +11,8 @@ MEANS = ("mean", "mse_loss", "binary_cross_entropy", "binary_cross_entropy_with_
 # What stands between a prediction and the loss even where no target has come in yet.
 REDUCING = (*MEANS, "sum", "pow", "_log_softmax", "nll_loss_forward", "log")
 
+WITH_SIGN = ("sin", "cos", "exp", "log", "reciprocal", "rsqrt")
+PRODUCTS = ("mm", "bmm", "baddbmm")
 SUMS = ("sum", "linalg_vector_norm")
 
 SHAPING = ("view", "_unsafe_view", "reshape", "permute", "transpose", "t", "expand", "clone", "unsqueeze", "squeeze")
@@ -46,16 +48,24 @@ def named_ratio(use: Use, roles: Sequence[str], ratio: float, target: Tensor, fi
     operation, record = use.operation, use.record
     if near(1):
         return
-    if penalises(record, operation.node, target) or adds_penalty(use, roles, target):
+    sign = near(-1) and target.grad_fn is not None
+    if not sign and (penalises(record, operation.node, target) or adds_penalty(use, roles, target)):
         if abs(ratio) < fit:
             yield "REG-MISSING", "the penalty on it is in the loss, but not in its gradient"
-        else:
+        elif (target.grad_fn is None and target.numel() > 1) or near(2) or near(0.5):  # any ratio is one number's
             yield "REG-FACTOR", f"the penalty's part of the gradient is {ratio:.6g} times what it should be"
         return
     if abs(ratio) < fit:
+        if len(terms(record)) > 1 and any(operation.output is term for term in terms(record)):
+            yield "ACC-BRANCH-LOST", "a whole term of the loss is missing in this gradient"
         return
-    if near(-1) and operation.node.op in ("sub", "rsub", "neg"):
+    of_loss = id(operation.node) in heads(record)
+    handed = {"sub": ["x1"], "rsub": ["x0"], "neg": ["x0"]}.get(operation.node.op)
+    if near(-1) and handed == list(roles):
         yield "OP-SUB-SIGN", "u - v hands -grad to v: the sign is lost"
+        return
+    if near(-1) and operation.node.op in WITH_SIGN and not of_loss:
+        yield "ACT-WRONG-FORMULA", f"the derivative of {operation.node.op} has the wrong sign"
         return
     for scale, power in ((scale, power) for scale in sorted(constant_scales(use)) for power in (1, 2)):
         if near(scale**-power) or near(scale**power):
@@ -66,12 +76,16 @@ def named_ratio(use: Use, roles: Sequence[str], ratio: float, target: Tensor, fi
             )
             return
     exponent = _power(operation.node)
-    if exponent == 2 and id(operation.node) in heads(record):
+    if exponent == 2 and of_loss:
         exponent = 0.0  # the loss's own
     if exponent and near(1 / abs(exponent)):
         yield "OP-POW", f"the factor {abs(exponent):g} of p x^(p - 1) is missing, for x^{exponent:g}"
         return
-    yield from _of_loss(use, roles, ratio, target, near)
+    found = list(_of_loss(use, roles, ratio, target, near))
+    yield from found
+    factor = _constant(operation.node)
+    if not found and factor and near(1 / factor):
+        yield "MUL-FACTOR-LOST", f"the constant factor {factor:g} is missing in the gradient"
 
 
 def _power(node: Node) -> float:
@@ -124,7 +138,7 @@ def constant_scales(use: Use) -> set[float]:
     """Return the constants 1/sqrt(d), d being a size of the run, that multiply a product or one of its operands."""
     node, record = use.operation.node, use.record
     nodes = [node]
-    if node.op in ("mm", "bmm", "baddbmm", *SHAPING):
+    if node.op in (*PRODUCTS, *SHAPING):
         after, before = [node.outputs[0]], list(node.inputs)
         for _ in range(NEARBY):
             users = [n for n in record.nodes if any(t is o for t in n.inputs for o in after)]
@@ -132,10 +146,23 @@ def constant_scales(use: Use) -> set[float]:
             nodes += [*users, *makers]
             after = [n.outputs[0] for n in users if n.op in SHAPING]
             before = [n.inputs[0] for n in makers if n.op in SHAPING]
-    found = {_constant(n) for n in nodes} - {0.0}
+    found = {_constant(n) for n in nodes if _beside_product(record, n)} - {0.0}
     # torch's own attention multiplies queries and keys by the root of the scale each.
     squares = {scale: scale**2 for scale in found}
     return {s for s in found if any(abs(squares[s] ** k * n - 1) < 1e-9 for n in use.sizes.values() for k in (1, 2))}
+
+
+def _beside_product(record: Record, node: Node) -> bool:
+    """Return whether what is scaled comes from a matrix product, or goes into one, as attention's scores do."""
+    before, after = list(node.inputs), list(node.outputs)
+    for _ in range(NEARBY):
+        makers = [n for n in record.nodes if any(t is o for t in n.outputs for o in before)]
+        users = [n for n in record.nodes if any(t is o for t in n.inputs for o in after)]
+        if any(n.op in PRODUCTS for n in (*makers, *users)):
+            return True
+        before = [n.inputs[0] for n in makers if n.op in SHAPING]
+        after = [n.outputs[0] for n in users if n.op in SHAPING]
+    return False
 
 
 def _constant(node: Node) -> float:

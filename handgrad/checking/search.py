@@ -1,6 +1,6 @@
 """What a finder sees when it looks for the cause of one wrong gradient, and what it proposes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -27,6 +27,7 @@ class Search:
     current: dict[int, Tensor]
     sizes: dict[str, float]
     use: Callable[[Operation], Use]
+    answers: Mapping[str, Array]  # all that the user gave, by name
     fit: float  # how close numbers are that are the same, relative to the largest
 
     @property

@@ -36,10 +36,12 @@ def facts(given: Array, true: Array) -> list[str]:
         ratio = given / true
         known = ratio[np.isfinite(ratio)]
     worst = np.unravel_index(int(np.nan_to_num(np.abs(given - true), nan=np.inf).argmax()), true.shape)
-    index = f"[{', '.join(map(str, worst))}]" if worst else ""
-    found = [f"the largest error is in its entry {index}: {given[worst]:.9g}, right is {true[worst]:.9g}"]
+    where = f"the largest error is in its entry [{', '.join(map(str, worst))}]" if worst else "its one number"
+    found = [f"{where}: {given[worst]:.9g}, right is {true[worst]:.9g}"]
     if known.size > 1 and np.ptp(known) < (3e-6 if conventions.in_single(given) else 1e-9) * abs(known).max():
         found.append(f"it is the right one times {float(np.median(known)):.6g}")
+    elif known.size == 1:
+        found.append(f"wrong / right is {known.flat[0]:.6g}")
     elif known.size:
         found.append(
             f"wrong / right lies between {known.min():.4g} and {known.max():.4g}, median {np.median(known):.4g}"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from handgrad.checking.finders import (
     carries,
     contributions,
+    everywhere,
     exchange,
     loops,
     mask,
@@ -21,7 +22,8 @@ from handgrad.checking.finders import (
 from handgrad.checking.report import Cause
 from handgrad.checking.search import Proposal, Search
 
-FINDERS: list[Callable[[Search], Iterable[Proposal]]] = [
+Finder = Callable[[Search], Iterable[Proposal]]
+FINDERS: list[Finder] = [
     contributions.find,
     slices.find,
     carries.find,
@@ -36,4 +38,4 @@ FINDERS: list[Callable[[Search], Iterable[Proposal]]] = [
 # Where the shape is wrong nothing can be replayed: these look at the numbers alone.
 SHAPE_FINDERS: list[Callable[[Search], Iterable[Cause]]] = [shapes.find]
 
-__all__ = ["FINDERS", "SHAPE_FINDERS"]
+__all__ = ["FINDERS", "SHAPE_FINDERS", "Finder", "everywhere"]

@@ -84,6 +84,8 @@ def _selections(ways: Ways, users: list[Operation]) -> Iterator[tuple[list[float
         others = set(range(count)) - set(members)
         kept = [1.0 if i in others or i == newest else 0.0 for i in range(count)]
         yield kept, "ACC-OVERWRITE", "= where += is needed: only the last contribution of the loop is kept"
+        if len({users[member].node.site for member in members}) > 1:
+            continue  # one function, called at several places: that is no loop which may end early
         order = members[::-1] if in_time else members
         for length in range(1, len(order)):
             inside = set(order[:length]) | others

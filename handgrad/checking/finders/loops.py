@@ -76,6 +76,8 @@ class Loop:
     def _sequences(self, column: list[Slot]) -> Iterator[tuple[str, str, list[Tensor]]]:
         """Yield (id, sentence, the values read at each turn) of what may be read in these slots."""
         roots = [self.ways.root(slot.tensor) for slot in column]
+        if len({t.shape for t in roots}) > 1:  # layers of a loop over layers: none can be read for another
+            return
         own = self._own(roots)
         places = [next(i for i, t in enumerate(own) if t is root) for root in roots]
         outputs = [slot.operation.output for slot in column]
@@ -86,6 +88,8 @@ class Loop:
                 what = f"the value {abs(step)} step{'s' * (abs(step) > 1)} {'later' if step > 0 else 'earlier'} is read"
                 yield "BPTT-WRONG-STEP" if wider else "CACHE-STALE", what, read
             for place, which in ((-1, "last"), (0, "first")):
+                if bool((own[place] == own[place].flatten()[0]).all()):
+                    continue  # zeros to start with, at every turn, leave the operation out
                 yield "CACHE-STALE", f"the {which} turn's value is read at all turns", [own[place]] * len(roots)
         known = [self.ways.root(t) for t in self.search.record.named.values()]
         for group in self.ways.turns.values():

@@ -72,7 +72,7 @@ def _read_again(search: Search, ways: Ways, p: Tensor, again: Tensor) -> list[tu
     found: list[tuple[Tensor, Array]] = []
     for node in search.record.nodes:
         for tensor in node.inputs:
-            if node.op in ("mm", "bmm") and tensor is not p and ways.root(tensor) is p:
+            if node.op in ("mm", "bmm") and ways.root(tensor) is p:
                 other = next(t for t in node.inputs if t is not tensor)
                 value = seen_as(ways.chain(tensor), again)
                 up = search.up(node.outputs[0])

@@ -11,13 +11,15 @@ from handgrad.checking.record import Array, Tensor
 from handgrad.checking.search import Proposal, Search
 
 BLOCKS = range(2, 13)
+EPS = float(np.finfo(np.float64).eps)
 HALF = 0.02  # how far sums in half precision may be off
 
 
 def find(search: Search) -> Iterator[Proposal]:
     """Yield every relation of the given gradient, or of one on the way to it, to right ones."""
     if search.target.numel() > 1:
-        yield from _doubled(search)
+        yield from _same_everywhere(search)
+        yield from _clipped(search)
         yield from _cut(search)
         yield from _from_weights(search)
         yield from _swapped(search)
@@ -34,15 +36,24 @@ def _whole(search: Search, identity: str, sentence: str, detail: str = "") -> Pr
     return Proposal(identity, sentence, detail, [], [(search.target, change)])
 
 
-def _doubled(search: Search) -> Iterator[Proposal]:
-    """Yield twice a parameter's gradient: all of them, kept from a call before, or this one, added twice."""
-    leaves = [search.record.named[name] for name in search.record.parameters]
-    if _near(search, search.given, 2 * search.expected) and any(t is search.target for t in leaves):
-        kept = "every gradient is added to a buffer that was not set to zero: it comes twice"
-        every = [(t, search.up(t)) for t in leaves]
-        yield Proposal("STATE-NOT-ZEROED", kept, "", [], every)
-        sentence = "the gradient comes twice: it is added twice, or to a buffer that was not set to zero"
-        yield Proposal("ACC-DOUBLE-COUNT", sentence, "", [], [(search.target, search.up(search.target))])
+def _same_everywhere(search: Search) -> Iterator[Proposal]:
+    """Yield a bias gradient whose entries are one number, the rounding of a sum over all that is 0."""
+    given, expected = search.given, search.expected
+    size = EPS * given.size * float(np.abs(expected).max(initial=0.0))
+    of_parameter = search.target.grad_fn is None and search.name in search.record.parameters
+    if of_parameter and given.ndim == 1 and given.any() and np.ptp(given) == 0 and abs(given[0]) < 64 * size:
+        sentence = "the bias gradient is summed over all axes: every entry is the same, here 0 but for rounding"
+        yield _whole(search, "BIAS-SUM-ALL", sentence)
+
+
+def _clipped(search: Search) -> Iterator[Proposal]:
+    """Yield a gradient whose entries end at some +-c, the right one cut off there."""
+    most = float(np.abs(search.given).max())
+    largest = float(np.abs(search.expected).max())
+    if 1e-6 * largest < most < largest and (np.abs(search.given) == most).sum() > 1:
+        sentence = f"the gradient is clipped to +-{most:g}, entry by entry"
+        clipped = np.clip(search.expected, -most, most) - search.expected
+        yield Proposal("OPT-CLIP-VALUE", sentence, "", [], [(search.target, torch.from_numpy(clipped))])
 
 
 def _cut(search: Search) -> Iterator[Proposal]:
@@ -94,12 +105,16 @@ def _swapped(search: Search) -> Iterator[Proposal]:
         (n, t) for n, t in search.record.named.items() if t is not search.target and t.shape == search.target.shape
     ]
     for name, tensor in taken:
-        if search.given.any() and _near(search, search.given, search.up(tensor).numpy()) and _siblings(search, tensor):
+        if not search.given.any() or not _near(search, search.given, search.up(tensor).numpy()):
+            continue
+        mutual = name in search.answers and _near(search, search.answers[name], search.expected)
+        if mutual or _siblings(search, tensor):
             there = torch.from_numpy(search.expected) - search.up(tensor)
             here = torch.from_numpy(search.given - search.expected)
             sentence = f"it is the gradient of {name}: the two are exchanged"
             yield Proposal("PATH-SWAPPED", sentence, "", [], [(search.target, here), (tensor, there)])
-            yield _whole(search, "PATH-SWAPPED", f"it is the gradient of {name}")
+            if torch.equal(search.up(tensor), search.record.grad(tensor)):
+                yield _whole(search, "PATH-SWAPPED", f"it is the gradient of {name}")
     given, true = search.given, search.expected
     for axis, size in enumerate(true.shape):
         for count in (n for n in BLOCKS if axis > 0 and size % n == 0 and n < size):

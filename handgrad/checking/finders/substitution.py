@@ -104,7 +104,9 @@ def named(ways: Ways, search: Search, slot: Slot, other: Other) -> Iterator[tupl
         return
     turn = same_turns(ways, slot, taken)
     if turn is not None:
-        if turn:
+        if turn and ways.layers(own, taken):
+            yield "LIN-WRONG-CACHE", f"{what}: the value of another layer"
+        elif turn:
             yield "BPTT-WRONG-STEP", f"{what}: the value of another step"
         else:
             yield "CACHE-STALE", f"{what}: the values of another call of the same code are still in the cache"
@@ -218,7 +220,7 @@ def _other_delta(
                 if id(output) in ways.above(tensor):
                     raw = f"the gradient of {sent} is sent back, not the delta: the step from it to here is left out"
                     yield proposal("LIN-RAW-ERROR", raw, "", [operation], pairs)
-                elif ways.maker.get(id(tensor)) in ways.group(operation.node):
+                elif ways.maker.get(id(tensor)) in ways.group(operation.node) and not ways.layers(output, tensor):
                     sentence = f"the gradient of {sent} is sent back: that of another step"
                     yield proposal("BPTT-WRONG-STEP", sentence, "", [operation], pairs)
                 else:

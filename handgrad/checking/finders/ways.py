@@ -94,6 +94,12 @@ class Ways:
         shared = self.above(a) & leaves
         return bool(shared) and shared == self.above(b) & leaves and not self.dependent(a, b)
 
+    def layers(self, a: Tensor, b: Tensor) -> bool:
+        """Return whether two turns of a loop have parameters of their own: it runs over layers, not over steps."""
+        leaves = {id(self.record.named[name]) for name in self.record.parameters}
+        one, other = (self.above(t) & leaves for t in (a, b))
+        return bool(one) and bool(other) and one != other
+
     def dependent(self, a: Tensor, b: Tensor) -> bool:
         """Return whether one was computed from the other."""
         return id(a) in self.above(b) or id(b) in self.above(a)

@@ -9,6 +9,8 @@ from torch.nn import functional
 
 from handgrad.checking.operations import FUNCTIONS, Operation, ancestors, equal
 from handgrad.checking.record import Array, Node, Record, Tensor
+from handgrad.checking.rules.graph import users
+from handgrad.checking.rules.norm_inside import summed_to
 from handgrad.checking.rules.rule import Rule, Use, Wrong, elementwise
 
 ACTIVATIONS = tuple(FUNCTIONS)
@@ -39,7 +41,9 @@ def _other(names: tuple[str, ...]) -> Callable[[Use], Iterator[tuple[str, Wrong]
     def formula(use: Use) -> Iterator[tuple[str, Wrong]]:
         for name in names:
             if name != use.operation.kind and (use.operation.kind, name) != ("leaky_relu", "relu"):  # ACT-SLOPE's
-                yield f"that of {name}", {"x": use.up * of_function(OTHERS[name], use["x"])}
+                other = of_function(OTHERS[name], use["x"])
+                if np.ptp(other) > 0:  # where it is all 0 or all 1, the way is lost or the slope is missing
+                    yield f"that of {name}", {"x": use.up * other}
 
     return formula
 
@@ -82,6 +86,32 @@ def leaky(record: Record, node: Node) -> Iterator[Operation]:
             if 0 < ratio < 1 and ratio != 0.01 and equal(function(x.detach()), y):
                 yield Operation("leaky_relu", node, {"x": x}, y, {"function": function}, composite=True)
                 return
+
+
+def _masks_lost(use: Use) -> Iterator[tuple[str, Wrong]]:
+    """where(m, a, b) hands its gradient to a where m holds, maximum to the larger alone; here all of it to both."""
+    if use.operation.node.op in ("where", "maximum", "minimum"):
+        whole = {role: use.up for role in use.true if use[role].shape == use.up.shape}
+        for roles in (whole, *({role: use.up} for role in whole if len(whole) > 1)):
+            if roles:
+                yield "", roles
+    elif use.operation.node.op == "_prelu_kernel" and "x1" in use.true:
+        yield "", {"x1": use.up * use["x0"]}
+
+
+def _slope_of_all(use: Use) -> Iterator[tuple[str, Wrong]]:
+    """A learned slope's gradient in where(z > 0, z, a z): summed over all entries, not over those below zero."""
+    chosen = [n for n in users(use.record).get(id(use.operation.output), []) if n.op == "where"]
+    if len(chosen) != 1 or not use.up.any():
+        return
+    zero = np.asarray(use.up == 0)
+    other = use.record.grad(chosen[0].outputs[0]).numpy()  # the incoming gradient of what is chosen from
+    if other.shape != use.up.shape or not zero.any():
+        return
+    for role, true in use.true.items():
+        factors = [t.detach().numpy() for t in use.operation.node.inputs if t is not use.operation.roles[role]]
+        if len(factors) == 1 and true.size < use.up.size:
+            yield "", {role: summed_to(other * factors[0], true.shape)}
 
 
 OTHERS: dict[str, Callable[[Tensor], Tensor]] = {**FUNCTIONS, "gelu_quick": lambda x: x * torch.sigmoid(1.702 * x)}
@@ -163,6 +193,18 @@ RULES = [
         ACTIVATIONS,
         "the incoming gradient is ignored: this is the local derivative alone",
         elementwise(lambda u: slope(u, u["x"])),
+    ),
+    Rule(
+        "ACT-MASK-VACUOUS",
+        ("any",),
+        "each entry belongs to one of the two alone: the gradient goes to the other as well",
+        _masks_lost,
+    ),
+    Rule(
+        "ACT-MASK-VACUOUS",
+        ("mul",),
+        "a learned slope's gradient is summed over all entries: it is over those on its side alone",
+        _slope_of_all,
     ),
     Rule("ACT-WRONG-FORMULA", ACTIVATIONS, "this closed form is not the derivative of the function", _closed_forms),
     Rule(

@@ -27,7 +27,7 @@ def recognise(record: Record, node: Node) -> Iterator[Operation]:
         mask, scale = mask & kept, scale * factor
     if x is y or mask.all() or not mask.any() or scale < 1 - SAME or _threshold(x.detach().numpy(), mask):
         return
-    if abs(scale - 1) > SAME or not only_reduced(record, y):
+    if not only_reduced(record, y):  # else it is the loss that is masked, or weighted
         yield Operation("dropout", node, {"x": x}, y, {"mask": mask, "scale": scale}, composite=True)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from handgrad.checking.record import Array
+from handgrad.checking.rules.activation import slope
 from handgrad.checking.rules.rule import Rule, Use, Wrong, elementwise
 
 Wrongs = Iterable[tuple[str, Wrong]]
@@ -140,7 +141,7 @@ def _other_divisor(use: Use) -> Wrongs:
     """A total divided by a count, as of a mask, and a gradient divided by a size of the run."""
     x = use["x0"] if "x0" in use.true else None
     if x is not None and x.size == 1 and use["y"].size == 1 and len(use.operation.node.inputs) == 2:
-        count = float(use.operation.node.inputs[1])
+        count = float(use.operation.node.inputs[1].detach())
         if _reaches_the_loss(use) and count > 1:
             for name, size in use.sizes.items():
                 yield f"{name} = {size:g} for {count:g}", {"x0": use.true["x0"] * count / size}
@@ -154,8 +155,9 @@ def _no_count(use: Use) -> Wrongs:
 def _undivided(use: Use) -> Wrongs:
     """A total that is divided by a constant, and a gradient that is not."""
     if use["y"].size == 1 and "x0" in use.true and use["x0"].size == 1 and _reaches_the_loss(use):
-        if abs(float(use.true["x0"].sum())) == abs(float(use.up.sum())) / 2:
-            return  # a half is the square's, no count
+        count = abs(float(use.up.sum()) / float(use.true["x0"].sum())) if use.true["x0"].any() else 0.0
+        if count == 2 or (use.operation.kind == "mul" and count not in use.sizes.values()):
+            return  # a half is the square's, no count; nor is any other weight of a term
         yield "", {"x0": use.up.reshape(use["x0"].shape)}
 
 
@@ -205,6 +207,12 @@ RULES = [
         ("any",),
         "f'(z) is multiplied in once more: p - y has it already, since the logarithm's derivative cancels it",
         _of_logits,
+    ),
+    Rule(
+        "LOSS-EXTRA-FPRIME",
+        ("exp", "tanh"),
+        "f'(z) is multiplied in twice",
+        elementwise(lambda u: u.true["x"] * slope(u, u["x"]) if _reaches_the_loss(u, BY_ENTRY) else None),
     ),
     Rule("LOSS-ONEHOT-SHIFT", LOGITS, "1 is subtracted at a class beside the label's", _targets(_shifted)),
     Rule(

@@ -162,7 +162,9 @@ def _inside(record: Record, x: Tensor, y: Tensor) -> Iterator[Operation]:
     for node in ways:
         roles = {f"x{i}": t for i, t in enumerate(node.inputs) if t.requires_grad}
         if roles and not node.in_place and not node.stale:
-            squares = any(out is t for t in node.inputs[:1] for out in _squares(record))
+            squared = _squares(record)
+            sums = [n.outputs[0] for n in record.nodes if n.op == "sum" and any(n.inputs[0] is t for t in squared)]
+            squares = any(out is t for t in node.inputs for out in (*squared, *sums))
             yield Operation(f"norm_{node.op}", node, roles, node.outputs[0], {"of squares": squares})
 
 

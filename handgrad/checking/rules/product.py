@@ -19,10 +19,14 @@ def _without_factor(use: Use) -> Iterable[tuple[str, Wrong]]:
         return  # times a constant
     for role in use.true:
         other = next((t for t in node.inputs if t is not use.operation.roles[role]), None)
-        if other is None or other.numel() < 2 or use[role].shape != use.up.shape:
+        of_quotient = node.op == "div" and role != "x0"
+        if other is None or other.numel() < 2 or use[role].shape != use.up.shape or of_quotient:
             continue
-        if not _hides(other.detach().numpy()):
+        factor = other.detach().numpy()
+        if not _hides(factor):
             yield "", {role: use.up}
+            if (factor < 0).all():
+                yield "its sign is kept", {role: -use.up}
 
 
 def _each_others(use: Use) -> Iterable[tuple[str, Wrong]]:
@@ -35,8 +39,8 @@ RULES = [
     Rule("PATH-SWAPPED", ("mul",), "the two factors of a product are handed each other's gradients", _each_others),
     Rule(
         "MUL-FACTOR-LOST",
-        ("mul",),
-        "a product's other factor is missing, as a gate's: the gradient passes through unchanged",
+        ("mul", "div"),
+        "a product's other factor is missing, as a gate's, or a divisor: the gradient passes through unchanged",
         _without_factor,
     ),
 ]
