@@ -208,7 +208,7 @@ MISTAKES = [
     Mistake(CHAIN, "root without the half", "OP-POW", "dvar"),
     Mistake(CHAIN, "N - 1 backward", "NORM-DDOF-BACKWARD", "dsq"),
     Mistake(CHAIN, "square of a mean not shared out", "MEAN-AS-SUM", "dsq"),
-    Mistake(CHAIN, "square without the two", "", "dxmu"),
+    Mistake(CHAIN, "square without the two", "OP-POW", "dxmu"),
     Mistake(CHAIN, "variance path lost", "NORM-NO-VAR-PATH", "dxmu", same=("ACC-BRANCH-LOST",)),
     Mistake(CHAIN, "mean path added", "OP-SUB-SIGN", "dmu"),
     Mistake(CHAIN, "mean path lost", "NORM-NO-MEAN-PATH", "dh", same=("ACC-BRANCH-LOST",)),

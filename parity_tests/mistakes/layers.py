@@ -177,7 +177,7 @@ MISTAKES = [
     Mistake(THREE, "sign of W3", "", "dh2"),
     Mistake(THREE, "fixed random weights sent back", "", "dh2"),
     Mistake(THREE, "W3's rows normalised", "", "dh2"),
-    Mistake(THREE, "delta clipped", "", "dz2"),
+    Mistake(THREE, "delta clipped", "OPT-CLIP-VALUE", "dz2"),
     Mistake(THREE, "delta centred", "", "dz2"),
     Mistake(THREE, "dW2 stored transposed", "LIN-DW-T", "dW2"),
     Mistake(THREE, "z1 for h1", "LIN-WRONG-CACHE", "dW2"),

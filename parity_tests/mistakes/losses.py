@@ -201,7 +201,7 @@ MISTAKES = [
     Mistake(BINARY, "t - p", "LOSS-SIGN", "dlogits", same=("OP-SUB-SIGN",)),
     Mistake(BINARY, "answers of no counted as yes", "", "dlogits"),
     Mistake(BINARY, "threshold for the probability", "", "dlogits"),
-    Mistake(BINARY, "clipped", "", "dlogits"),
+    Mistake(BINARY, "clipped", "OPT-CLIP-VALUE", "dlogits"),
     Mistake(BINARY, "log(1 - p) forgotten", "", "dp"),
     Mistake(BINARY, "mean again for W2", "LOSS-DOUBLE-MEAN", "dW2"),
 ]

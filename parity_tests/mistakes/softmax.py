@@ -194,7 +194,7 @@ MISTAKES = [
     Mistake(POOL, "steps' own path lost", "ACC-BRANCH-LOST", "dH"),
     Mistake(DISTIL, "softmax's rule for a log-softmax", "", "dq"),
     Mistake(DISTIL, "teacher not normalised to one", "", "dq"),
-    Mistake(DISTIL, "temperature forgotten", "", "dz"),
+    Mistake(DISTIL, "temperature forgotten", "MUL-FACTOR-LOST", "dz"),
 ]
 
 VARIANTS = [
