@@ -139,6 +139,24 @@ def test_the_input_that_is_read_as_contiguous_is_named():
     assert found.causes[0].sentence.startswith("w is read as if contiguous")
 
 
+def test_a_buffer_of_its_own_that_a_second_backward_scales_again():
+    """The first call's result is that very buffer, so that the two look alike unless the first is copied."""
+
+    class Cube(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.slope = 3 * x.detach() ** 2
+            return x**3
+
+        @staticmethod
+        def backward(ctx, up):
+            ctx.slope *= up
+            return ctx.slope
+
+    found = check_function(Cube.apply, lambda x: x**3, X)
+    assert (found.first_wrong, [c.id for c in found.causes]) == ("dx", ["CACHE-INPLACE"]), str(found)
+
+
 def test_without_float32_the_report_says_where_causes_are_looked_for():
     found = check_function(lambda x: Gate.apply(x, x[0], "branch lost")[0], lambda x: reference(x, x[0])[0], X,
                            dtypes=(torch.float16,))  # fmt: skip
