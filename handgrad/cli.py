@@ -1,6 +1,7 @@
 """What all commands share: their errors, their common options and their JSON. Imports no numpy and no torch."""
 
 import argparse
+import io
 import json
 import math
 import os
@@ -35,6 +36,9 @@ def run(name: str, command: Callable[[list[str]], int], arguments: list[str] | N
 
     A UsageError becomes one line on stderr and status 2; Ctrl-C ends with 130, a closed pipe quietly.
     """
+    for stream in (sys.stdout, sys.stderr):  # names and lines of theirs may have letters that it cannot show
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = command(sys.argv[1:] if arguments is None else arguments)
         if sys.stdout is not None:  # None where the shell has closed it

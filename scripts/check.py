@@ -5,10 +5,11 @@ inputs (dicts of arrays), or make_inputs(rng) that returns both.
 """
 
 import argparse
-import runpy
 import subprocess
 import sys
 import traceback
+import types
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def _main(arguments: list[str]) -> int:
     from handgrad.checking import cases
 
     with _Theirs(options.file):
-        names = runpy.run_path(str(options.file))
+        names = _run(options.file)
     make = names.get("make_inputs")
     missing = [name for name in ("forward", "backward") if not callable(names.get(name))]
     missing += [n for n in ("params", "inputs") if n not in names and make is None and options.replay is None]
@@ -75,17 +76,28 @@ def _main(arguments: list[str]) -> int:
     if options.save is not None:
         cases.save(options.save, report.params, report.inputs)
     if options.json:
-        right = sum(not row.verdict for row in report.table)
+        judged = [row for row in report.table if row.verdict != "not judged"]
+        right = sum(row.verdict in ("", "fine") for row in judged)
+        right = min(right, len(judged) - (not report.ok))  # what no row shows is wrong all the same
         shown = report.plain()
         if options.hint:
             shown = {name: shown[name] for name in ("ok", "first_wrong", "stage")}
-        results = {**shown, "score": right / len(report.table)}
+        results = {**shown, "score": max(right, 0) / max(len(judged), 1)}
         print(cli.document("check", None, {"file": str(options.file)}, results, "right" if report.ok else "wrong"))
     elif options.hint and not report.ok:
-        print(f"WRONG: look at {report.first_wrong} ({report.stage}); all that is computed before it is right")
+        print(f"WRONG: look at {report.first_wrong} ({report.stage}); all before it that is handed in is right")
     else:
         print(report)
     return 0 if report.ok else 1
+
+
+def _run(file: Path) -> dict[str, Any]:
+    """Run their file as a module, which dataclasses and pickles look up by its name; return what it defines."""
+    module = types.ModuleType("checked")
+    module.__file__ = str(file)
+    sys.modules["checked"] = module
+    exec(compile(file.read_bytes(), str(file), "exec"), vars(module))
+    return vars(module)
 
 
 def _same_names(options: argparse.Namespace, names: dict[str, Any], params: Any, inputs: Any) -> None:
@@ -116,15 +128,16 @@ class _Theirs:
     """Runs code of the user's; an error in it is shown as theirs, with the line of their file."""
 
     def __init__(self, file: Path) -> None:
-        self.file = file
+        self.file, self.folder = file, str(file.resolve().parent)
 
     def __enter__(self) -> None:
         self.stdout, sys.stdout = sys.stdout, sys.stderr  # what their code prints is no part of the report
-        sys.path.insert(0, str(self.file.resolve().parent))
+        sys.path.insert(0, self.folder)
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         sys.stdout = self.stdout
-        sys.path.remove(str(self.file.resolve().parent))
+        with suppress(ValueError):  # their code may have removed it
+            sys.path.remove(self.folder)
         if isinstance(error, SyntaxError) and error.filename in (str(self.file), None):  # none: bytes that are no text
             place = f":{error.lineno}" if error.lineno else ""
             raise UsageError(f"{self.file}{place}: {type(error).__name__}: {error.msg}") from None

@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from handgrad.checking.probing import MakeInputs, fresh
 from handgrad.checking.record import Array, Arrays
 from handgrad.errors import UsageError
 
+DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError)
 SEED = 0  # of the first draw where a file has make_inputs and no params and inputs
 PARTS = ("params", "inputs")
 
@@ -22,6 +24,9 @@ def drawn(make_inputs: MakeInputs) -> tuple[Arrays, Arrays]:
 def save(path: Path, params: Arrays, inputs: Arrays) -> None:
     """Write the arrays as `params/NAME` and `inputs/NAME` into an .npz file, beside first and then renamed."""
     arrays = {f"{part}/{name}": a for part, of in zip(PARTS, (params, inputs), strict=True) for name, a in of.items()}
+    path = path.resolve()  # a link stays one
+    if not path.name or (path.exists() and not (path.is_file() and zipfile.is_zipfile(path))):
+        raise UsageError(f"{path} is no .npz file, and is not overwritten; give another name")
     beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with beside.open("wb") as file:
@@ -40,7 +45,7 @@ def load(path: Path) -> tuple[Arrays, Arrays]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays: dict[str, Array] = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, RuntimeError, *DAMAGED) as error:
         raise UsageError(f"{path} cannot be read as .npz ({error}); give a file that --save wrote") from None
     found: tuple[Arrays, Arrays] = ({}, {})
     for name, array in arrays.items():

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from handgrad.checking import conventions, user
+from handgrad.checking.arrays import arrays_of, cast, loses_digits, wide
 from handgrad.checking.consistency import consistent
-from handgrad.checking.diagnosis import Diagnosis
+from handgrad.checking.diagnosis import SECONDS, Diagnosis
 from handgrad.checking.forward import causes as forward_causes
 from handgrad.checking.place import chain, source
 from handgrad.checking.probing import MakeInputs, probe
@@ -20,6 +21,7 @@ from handgrad.checking.rounding import units
 from handgrad.checking.verdicts import excuse, facts, judge
 from handgrad.errors import UsageError
 
+LATE = f"causes were looked for no longer than {SECONDS:g} seconds: name intermediates, and there is less to look at"
 DIAGNOSED = 3  # wrong tensors that are explained; more follow from the same mistake in most codes
 
 
@@ -41,13 +43,17 @@ def check(
 
     Raises UsageError where something handed in or returned is not of this form.
     """
-    p, x = (_arrays(part, name) for part, name in ((params, "params"), (inputs, "inputs")))
+    p, x = (arrays_of(part, name) for part, name in ((params, "params"), (inputs, "inputs")))
     both = sorted(set(p) & set(x))
     if both:
         raise UsageError(f"{', '.join(map(repr, both))} is in params and in inputs; each name may stand for one array")
     with _one_thread():
         report = _check_once(forward, backward, p, x, DIAGNOSED)
-        probe(report, lambda p, x: _check_once(forward, backward, p, x, 1), p, x, make_inputs)
+
+        def once(p: Mapping[str, Any], x: Mapping[str, Any]) -> Report:
+            return _check_once(forward, backward, arrays_of(p, "params"), arrays_of(x, "inputs"), 1)
+
+        probe(report, once, p, x, make_inputs)
     return report
 
 
@@ -63,7 +69,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _check_once(forward: Forward, backward: user.Backward, p: Arrays, x: Arrays, diagnosed: int) -> Report:
-    wide_p, wide_x = _wide(p), _wide(x)
+    wide_p, wide_x = wide(p), wide(x)
     fixed = without_gradient(forward, wide_p, wide_x)
     record = Record.run(forward, wide_p, wide_x, fixed=fixed)
     if not _same(record, Record.run(forward, wide_p, wide_x, fixed=fixed)):
@@ -71,7 +77,7 @@ def _check_once(forward: Forward, backward: user.Backward, p: Arrays, x: Arrays,
             "forward gives other numbers when it is called again; draw masks and noise outside of it, into inputs"
         )
     for node in record.nodes:
-        narrow = next((t.dtype for t in node.outputs if _narrow(t)), None)
+        narrow = next((t.dtype for t in node.outputs if loses_digits(t)), None)
         if narrow is not None:
             place = source([node])
             raise UsageError(
@@ -85,7 +91,7 @@ def _check_once(forward: Forward, backward: user.Backward, p: Arrays, x: Arrays,
     report.not_judged += [f"{name}: forward names no such tensor" for name in answer.unknown]
     report.fine += conventions.adopt(record, answer)
     in_more_digits = conventions.WideRun(
-        lambda: user.call(backward, _cast(p, np.longdouble), _cast(x, np.longdouble), record)
+        lambda: user.call(backward, cast(p, np.longdouble), cast(x, np.longdouble), record)
     )
     _forward(report, record, answer, value_units, in_more_digits)
     if not report.ok:
@@ -102,13 +108,6 @@ def _check_once(forward: Forward, backward: user.Backward, p: Arrays, x: Arrays,
     if np.isnan(answer.loss) and np.isnan(record.loss.item()):
         report.not_judged.append("the loss: it is NaN on both sides")
     return report
-
-
-def _narrow(t: Tensor) -> bool:
-    """Return whether digits are lost in this tensor: not in a mask of ones, or in other short numbers."""
-    if not t.is_floating_point() or t.dtype == torch.float64:
-        return False
-    return t.requires_grad or not bool((t == t.half()).all())
 
 
 def _own_loss(report: Report, answer: user.Answer, p: Arrays, x: Arrays, backward: user.Backward) -> None:
@@ -212,6 +211,8 @@ def _backward(
             change = torch.from_numpy(np.array(given - expected, dtype=np.float64))
             for t, moved in zip(record.tensors, record.after([(tensor, change)], record.tensors), strict=True):
                 current[id(t)] = current[id(t)] + moved if id(t) in current else moved
+        if diagnosis is not None and diagnosis.late and LATE not in report.facts:
+            report.facts.append(LATE)
         if name in fine_with:
             report.fine.append(f"d{name}: {fine_with[name].sentence}")
             report.table[-1] = replace(row, verdict="fine")
@@ -233,30 +234,3 @@ def computed(record: Record) -> list[str]:
     names = [*record.parameters, *record.intermediates, *record.inputs]
     names = [name for name in names if record.named[name].requires_grad]
     return sorted(names, key=lambda name: -first.get(id(record.named[name]), last))
-
-
-def _arrays(part: Any, name: str) -> Arrays:
-    if not isinstance(part, Mapping) or not all(isinstance(key, str) for key in part):
-        raise UsageError(f"{name} is a {type(part).__name__}; give a dict of arrays by name")
-    found = {}
-    for key, value in part.items():
-        array = np.asarray(value)
-        if array.dtype.kind not in "fiub":
-            raise UsageError(
-                f"{name}[{key!r}] is of dtype {array.dtype}; give an array of floats, or of integers for indices"
-            )
-        if name == "params" and array.dtype.kind != "f":
-            raise UsageError(f"params[{key!r}] is of {array.dtype}; a parameter has a gradient, so give floats")
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise UsageError(f"{name}[{key!r}] holds NaN or an infinity; give finite numbers")
-        found[key] = array
-    return found
-
-
-def _wide(arrays: Arrays) -> Arrays:
-    """A formula is judged in float64, whatever the precision in which it is to run."""
-    return _cast(arrays, np.float64)
-
-
-def _cast(arrays: Arrays, dtype: type) -> Arrays:
-    return {name: a.astype(dtype) if a.dtype.kind == "f" else a for name, a in arrays.items()}

@@ -25,8 +25,10 @@ def consistent(loss: Callable[[Arrays, Arrays], complex], answer: Answer, p: Arr
     hand = float(sum((answer.grads[name] * v).sum() for name, v in along.items()))
     size = float(sum(np.abs(answer.grads[name] * v).sum() for name, v in along.items()))
     moved = [_value(loss, p, x, along, step) for step in (DIFFERENCE, -DIFFERENCE, 1j * STEP)]
-    if moved[0] is None or moved[1] is None or not np.isfinite([hand, size]).all():
+    if moved[0] is None or moved[1] is None or not np.isfinite([hand, size, moved[0].real, moved[1].real]).all():
         return None
+    if size == 0 and moved[0] == moved[1]:
+        return None  # a loss that is no function of the parameters yet, and no gradients
     difference = (moved[0].real - moved[1].real) / (2 * DIFFERENCE)
     if moved[2] is not None and abs(moved[2].imag / STEP - difference) <= AGREES_DIFFERENCES * size:
         return bool(abs(moved[2].imag / STEP - hand) <= AGREES * size)

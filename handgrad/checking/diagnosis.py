@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Any
+from time import monotonic
 
 import numpy as np
 import torch
 
+from handgrad.checking.candidates import candidates, made_from
 from handgrad.checking.conventions import EPS_RATIO, in_single
 from handgrad.checking.finders import FINDERS, SHAPE_FINDERS, Finder, everywhere
 from handgrad.checking.operations import Operation
@@ -22,7 +23,7 @@ from handgrad.checking.place import source
 from handgrad.checking.recognition import operations
 from handgrad.checking.record import Arrays, Record, Tensor
 from handgrad.checking.report import Cause
-from handgrad.checking.rules import RULES, Rule, Use, Wrong
+from handgrad.checking.rules import Rule, Use, Wrong
 from handgrad.checking.scales import named_ratio, sizes
 from handgrad.checking.search import Search
 
@@ -30,6 +31,8 @@ FIT = 1e-9  # relative to the size of the tensor: hypotheses that differ at all 
 FIT_SINGLE = 1e-5  # ... and where the code under test computes in float32
 
 STRUCTURAL = 1000  # times FIT is the relative error below which no operand is exchanged and no part lost
+PARTS = ("ACC-OVERWRITE", "ACC-EARLY-RETURN", "ACC-UNBROADCAST", "NUM-INT-TRUNC", "NUM-HALF", "OPT-CLIP-VALUE")
+SECONDS = 60.0  # after which no further cause is looked for: a chain of hundreds of operations has thousands
 GENERAL = 1000  # ranks behind all that is said of one operation
 CLOSER = 1e-4  # relative to the error that a hypothesis has to explain
 
@@ -49,6 +52,7 @@ class Diagnosis:
 
     def __init__(self, record: Record, given: Arrays, order: Sequence[str], units: Arrays) -> None:
         self.record, self.given, self.order, self.units = record, given, list(order), units
+        self.begun = monotonic()
         self.operations = operations(record)
         self.sizes = sizes(record)
         self.fits = {name: FIT_SINGLE if in_single(array) else FIT for name, array in given.items()}
@@ -61,7 +65,9 @@ class Diagnosis:
         self._uses, self._made = {}, {}
         near = self._near(name)
         named = [self.record.named[n] for n in self.order]
-        for rule, uses in _candidates(near):
+        for rule, uses in candidates(near):
+            if self.late:
+                break
             for variant, (detail, _) in enumerate(self._formula(rule, self._used(uses[0], current))):
                 first = self._replay(rule, uses, variant, current, [self.record.named[name]])
                 if first is None or not self._gives(name, current, first):
@@ -71,11 +77,13 @@ class Diagnosis:
                 if explained is not None:
                     found.append(Hypothesis(self._cause(name, rule, uses, detail), rule.fine, explained, len(found)))
         for operation in reversed(near):
-            if operation.kind == "any":
+            if operation.kind == "any" and not self.late:
                 found += self._scaled(name, operation, current, len(found))
         found += self._proposed([everywhere.find], name, near, current)
         if not found and self._error(name, current) > STRUCTURAL * self.fits[name]:
             found += self._proposed(FINDERS, name, near, current)
+        if not self.given[name].any() and self.given[name].dtype.kind == "f":  # what is 0 everywhere holds no part
+            found = [h for h in found if h.cause.id not in PARTS]
         found.sort(key=lambda h: (-h.explained, h.rank))
         unique: dict[str, Hypothesis] = {}
         for hypothesis in found:
@@ -83,11 +91,18 @@ class Diagnosis:
         best = max((h.explained for h in unique.values()), default=0)
         return [h for h in unique.values() if h.explained == best]
 
+    @property
+    def late(self) -> bool:
+        """Whether causes have been looked for long enough."""
+        return monotonic() - self.begun > SECONDS
+
     def _proposed(
         self, finders: Sequence[Finder], name: str, near: list[Operation], current: dict[int, Tensor]
     ) -> Iterator[Hypothesis]:
         """Yield what finders propose, if it fits."""
         for number, proposal in enumerate(chain.from_iterable(f(self._search(name, near, current)) for f in finders)):
+            if self.late:
+                return
             explained = self._fits(name, current, self._carried(proposal.changes))
             if explained is not None:
                 rule = Rule(proposal.id, (), proposal.sentence, _nothing)
@@ -109,7 +124,7 @@ class Diagnosis:
 
     def _near(self, name: str) -> list[Operation]:
         settled = {id(self.record.named[other]) for other in self.order[: self.order.index(name)]}
-        reach = _made_from(self.record, self.record.named[name], settled)
+        reach = made_from(self.record, self.record.named[name], settled)
         return [o for o in self.operations if any(id(t) in reach for t in o.roles.values())]
 
     def _search(self, name: str, near: list[Operation], current: dict[int, Tensor]) -> Search:
@@ -226,28 +241,3 @@ class Diagnosis:
 
 def _nothing(use: Use) -> list[tuple[str, Arrays]]:
     return []
-
-
-def _candidates(near: Sequence[Operation]) -> Iterator[tuple[Rule, list[Operation]]]:
-    """Yield every rule at every operation, at all of one line, and at all of its kinds; the last operation first."""
-    for rule in RULES:
-        fitting = [operation for operation in reversed(near) if operation.kind in rule.kinds]
-        for operation in fitting:
-            yield rule, [operation]
-        groups: dict[Any, list[Operation]] = {}
-        for operation in fitting:
-            groups.setdefault(operation.node.site, []).append(operation)
-        if len(groups) > 1:
-            groups["all"] = fitting
-        for group in groups.values():
-            if len(group) > 1:
-                yield rule, group
-
-
-def _made_from(record: Record, tensor: Tensor, settled: set[int]) -> set[int]:
-    """Return the identities of this tensor and of all made from it, up to those whose gradient is settled."""
-    found = {id(tensor)}
-    for node in record.nodes:
-        if any(id(t) in found for t in node.inputs):
-            found.update(id(t) for t in node.outputs if id(t) not in settled)
-    return found

@@ -83,8 +83,8 @@ def _explained(record: Record, order: list[str], name: str, given: Arrays, units
 def _equal(predicted: Array, given: Array, unit: Array, right: Array | None) -> bool:
     if predicted.size == given.size == 1:
         predicted, given = predicted.reshape(()), given.reshape(())
-    if predicted.shape != given.shape:
-        return False
+    if predicted.shape != given.shape or not np.isfinite(given).all():
+        return False  # what overflowed may have come from anything
     with np.errstate(invalid="ignore"):
         error = np.abs(given - right).max(initial=0.0) if right is not None and given.shape == right.shape else np.inf
         allowed = min(FIT * np.abs(given).max(initial=0.0), CLOSER * error) + 64 * np.max(unit, initial=0.0)

@@ -99,7 +99,11 @@ class Record:
         self.tensors = list(found.values())
         # Asked for the gradients of a group norm's gain alone, torch 2.13 dies where x has its channels last.
         self.needed = [node.inputs[0] for node in self.nodes if node.op == "native_group_norm"]
-        grads = torch.autograd.grad(self.loss, self.tensors, retain_graph=True, allow_unused=True)
+        try:
+            grads = torch.autograd.grad(self.loss, self.tensors, retain_graph=True, allow_unused=True)
+        except (RuntimeError, NotImplementedError) as error:
+            said = str(error).splitlines()[0]
+            raise UsageError(f"torch cannot differentiate this forward: {said}") from None
         self.grads = {id(t): g for t, g in zip(self.tensors, grads, strict=True) if g is not None}
 
     def grad(self, tensor: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ A dispatch mode sees what the autograd graph alone has lost: constants, in-place
 line of the forward asked for the operation.
 """
 
+import os
 import sys
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,8 +17,8 @@ from torch.utils._pytree import tree_leaves
 
 Tensor = torch.Tensor
 
-_OURS = str(Path(__file__).parents[1])
-_TORCH = str(Path(torch.__file__).parent)
+_OURS = f"{Path(__file__).parents[1]}{os.sep}"
+_TORCH = f"{Path(torch.__file__).parent}{os.sep}"
 
 
 @dataclass(eq=False)

@@ -85,7 +85,8 @@ class Report:
                     lines.append(f"  where   {cause.place}")
             if not self.causes:
                 lines.append("  why     no known cause")
-            lines += [f"  fact    {fact}" for fact in self.facts]
+        lines += [f"  fact    {fact}" for fact in self.facts]
+        if not self.ok:
             for name, causes in self.also_wrong.items():
                 lines.append(
                     f"  also    {name}: {causes[0].id + ': ' + causes[0].sentence if causes else 'no known cause'}"

@@ -12,16 +12,8 @@ from handgrad.errors import UsageError
 Backward = Callable[[Any, Any], Any]
 
 # What code raises that was not written for the numbers it is asked with (longdouble, complex): no error of its own.
-REFUSALS = (
-    TypeError,
-    ValueError,
-    RuntimeError,
-    ArithmeticError,
-    LookupError,
-    AttributeError,
-    AssertionError,
-    UsageError,
-)
+# Whatever it is, the verdict on the numbers that it was written for stands.
+REFUSALS = (Exception,)
 
 
 @dataclass(eq=False)
@@ -88,6 +80,6 @@ def _array(what: str, value: Any) -> Array:
         array = np.array(np.asarray(value))
     except (TypeError, ValueError, RuntimeError) as error:
         raise UsageError(f"{what} that backward returned is no array ({error}); return NumPy arrays") from None
-    if array.dtype.kind not in "fiubc":
-        raise UsageError(f"{what} that backward returned is of dtype {array.dtype}; return numbers")
-    return array
+    if array.dtype.kind not in "fiuc" or (array.dtype.kind == "c" and what != "the loss"):
+        raise UsageError(f"{what} that backward returned is of dtype {array.dtype}; return floats")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)

@@ -51,7 +51,7 @@ def test_right_and_wrong(capsys, file):
 def test_the_hint_says_the_place_and_nothing_else(capsys, file):
     status, out, _ = run(capsys, "check", file(WRONG), "--hint")
     assert status == 1
-    assert out.splitlines() == ["WRONG: look at dz (backward); all that is computed before it is right"]
+    assert out.splitlines() == ["WRONG: look at dz (backward); all before it that is handed in is right"]
 
 
 def test_a_file_that_ends_itself_is_not_right(capsys, file):
@@ -82,6 +82,40 @@ def test_a_saved_case_of_another_file(capsys, file, tmp_path):
     said = refused(capsys, "check", mine, "--replay", saved)
     assert "has params v" in said
     assert "has w" in said
+
+
+def test_nothing_but_a_case_is_overwritten(capsys, file, tmp_path):
+    mine = file(RIGHT)
+    assert "is not overwritten" in refused(capsys, "check", mine, "--save", mine)
+    assert mine.read_text(encoding="utf-8") == RIGHT
+    assert "is not overwritten" in refused(capsys, "check", mine, "--save", tmp_path)
+    saved, link = tmp_path / "case.npz", tmp_path / "link.npz"
+    link.symlink_to(saved)
+    for _ in range(2):
+        assert run(capsys, "check", mine, "--save", link)[0] == 0
+    assert link.is_symlink()
+    assert saved.is_file()
+
+
+def test_a_class_that_looks_itself_up_in_its_module(capsys, file):
+    text = "from __future__ import annotations\nfrom dataclasses import dataclass\n" + RIGHT
+    with_class = text.replace(
+        "    a = np.tanh", "    @dataclass\n    class Cache:\n        a: float\n    a = np.tanh", 1
+    )
+    assert run(capsys, "check", file(with_class))[0] == 0
+
+
+def test_the_score_of_what_is_wrong_is_below_one(capsys, file):
+    kept = RIGHT.replace("    dz =", "    KEPT.append(1)\n    dz = len(KEPT) *").replace(
+        "def make", "KEPT = []\ndef make"
+    )
+    status, out, _ = run(capsys, "check", file(kept), "--json")
+    assert status == 1
+    assert document(out)["results"]["score"] < 1
+    narrow = "    params, inputs = ({n: a.astype(np.float32) for n, a in d.items()} for d in (params, inputs))\n"
+    single = RIGHT.replace("def backward(params, inputs):\n", "def backward(params, inputs):\n" + narrow)
+    status, out, _ = run(capsys, "check", file(single), "--json")
+    assert (status, document(out)["results"]["score"]) == (0, 1.0)
 
 
 def test_json_has_a_score(capsys, file):
