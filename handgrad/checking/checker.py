@@ -84,7 +84,7 @@ def _check_once(forward: Forward, backward: user.Backward, p: Arrays, x: Arrays,
                 f"forward computes in {narrow} ({place}); a formula is judged in float64: give it dtype=torch.float64"
             )
     value_units, grad_units = units(forward, wide_p, wide_x, record, fixed)
-    answer = user.call(backward, wide_p, wide_x, record)
+    answer = user.narrowed(user.call(backward, wide_p, wide_x, record))
     report = Report(params=p, inputs=x)
     if answer.changed:
         report.facts.append(f"backward overwrites what it is given: {', '.join(answer.changed)}")
@@ -98,7 +98,7 @@ def _check_once(forward: Forward, backward: user.Backward, p: Arrays, x: Arrays,
         _own_loss(report, answer, wide_p, wide_x, backward)
     if report.ok:
         _backward(report, record, answer, grad_units, in_more_digits, diagnosed)
-    second = user.call(backward, wide_p, wide_x, record)
+    second = user.narrowed(user.call(backward, wide_p, wide_x, record))
     if report.ok:
         _twice(report, record, answer, second)
     elif any(not np.array_equal(answer.given[n], a, equal_nan=True) for n, a in second.given.items()):

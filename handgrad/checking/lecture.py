@@ -46,7 +46,7 @@ def cmp(name: str, mine: Any, tensor: torch.Tensor) -> Comparison:
     Raises UsageError where the tensor has no gradient to compare with.
     """
     grad = _grad(name, tensor)
-    given = mine.detach().cpu() if isinstance(mine, torch.Tensor) else torch.as_tensor(np.asarray(mine))
+    given = mine.detach().cpu() if isinstance(mine, torch.Tensor) else _tensor(name, mine)
     eps = max(torch.finfo(t.dtype).eps for t in (given, grad) if t.is_floating_point())
     found = _compare(name, given.double().numpy(), grad.double().numpy(), eps, given.is_floating_point())
     print(found)
@@ -65,6 +65,18 @@ def _grad(name: str, tensor: Any) -> torch.Tensor:
     if tensor.grad is None:
         raise UsageError(f"{name}: the tensor's grad is None; call loss.backward() first, and check that loss uses it")
     return tensor.grad.detach().cpu()
+
+
+def _tensor(name: str, mine: Any) -> torch.Tensor:
+    """Return anything that NumPy takes for real numbers, whatever its strides and byte order, as a tensor."""
+    try:
+        array = np.array(np.asarray(mine))
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{name}: mine is no array ({error}); give a tensor or an array") from None
+    if array.dtype.kind not in "fiub":
+        raise UsageError(f"{name}: mine is of dtype {array.dtype}; give real numbers")
+    wide = np.float64 if array.dtype.itemsize > 8 else array.dtype.newbyteorder("=")
+    return torch.from_numpy(array.astype(wide))
 
 
 def _compare(name: str, given: Array, true: Array, eps: float, is_float: bool) -> Comparison:

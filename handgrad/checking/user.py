@@ -62,7 +62,7 @@ def call(backward: Backward, params: Mapping[str, Array], inputs: Mapping[str, A
         else:
             unknown.append(str(name))
     handed = [(name, part[name], copy.get(name)) for part, copy in ((params, p), (inputs, x)) for name in part]
-    changed = [name for name, a, b in handed if b is None or not np.array_equal(a, b, equal_nan=True)]
+    changed = [name for name, a, b in handed if not _same(a, b)]
     loss = loss.real.reshape(())
     return Answer(
         loss if loss.dtype.kind == "f" else loss.astype(np.float64),
@@ -72,6 +72,21 @@ def call(backward: Backward, params: Mapping[str, Array], inputs: Mapping[str, A
         changed,
         dict(gradients),
     )
+
+
+def narrowed(answer: Answer) -> Answer:
+    """Return the answer with its numbers in float64 where they were in more digits."""
+    narrow = {np.dtype(np.longdouble): np.float64}
+    for part in (answer.values, answer.grads, answer.given):
+        part.update({name: a.astype(narrow.get(a.dtype, a.dtype), copy=False) for name, a in part.items()})
+    answer.loss = answer.loss.astype(narrow.get(answer.loss.dtype, answer.loss.dtype), copy=False)
+    return answer
+
+
+def _same(a: Array, b: Any) -> bool:
+    if not isinstance(b, np.ndarray) or b.dtype != a.dtype:
+        return False
+    return bool(np.array_equal(a, b, equal_nan=a.dtype.kind == "f"))
 
 
 def _array(what: str, value: Any) -> Array:

@@ -159,3 +159,15 @@ def test_wrong_use():
         cmp("x", torch.ones(3), torch.ones(3))
     with pytest.raises(UsageError, match="third argument is a ndarray"):
         cmp("x", np.ones(3), np.ones(3))
+
+
+def test_whatever_numpy_takes_for_numbers():
+    """Turned round, of another byte order, in more digits: the numbers are what is compared."""
+    tensor = torch.tensor([0.5, -1.5, 2.0], dtype=torch.float64, requires_grad=True)
+    (tensor**2).sum().backward()
+    right = np.array([1.0, -3.0, 4.0])
+    for mine in (right[::-1].copy()[::-1], right.astype(">f8"), right.astype(np.longdouble), list(right)):
+        assert cmp("x", mine, tensor), type(mine)
+    for mine in ([[1.0], [2.0, 3.0]], right + 1j, "x", None):
+        with pytest.raises(UsageError, match="mine is"):
+            cmp("x", mine, tensor)
