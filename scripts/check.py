@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     return cli.run("check.py", _main, arguments)
 
 
-def _main(arguments: list[str]) -> int:
+def _parser() -> argparse.ArgumentParser:
     parser = cli.Parser(prog="check.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", metavar="FILE.py", type=Path, nargs="?", help="a file that defines these names")
     parser.add_argument("--hint", action="store_true", help="the place alone, without cause or numbers, for exercises")
@@ -36,7 +36,11 @@ def _main(arguments: list[str]) -> int:
     parser.add_argument(
         "--networks", type=parsing.positive_int, default=3000, help="right networks of the self-test (default: 3000)"
     )
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def _main(arguments: list[str]) -> int:
+    options = _parser().parse_args(arguments)
     if options.self_test:
         if options.file is not None:
             raise UsageError(f"--self-test checks the planted mistakes, not {options.file}; leave one of the two out")
