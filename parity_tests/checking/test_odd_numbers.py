@@ -110,3 +110,16 @@ def test_gradients_that_are_no_floats(kind):
 def test_numbers_of_another_byte_order():
     case = {"w": np.ones(3, ">f8")}, {"x": np.ones((2, 3), ">f8"), "unused": np.arange(2, dtype=">i8")}
     assert check(root, lambda p, i: root_by_hand(p, i), *case).ok
+
+
+def test_what_is_zero_on_both_sides_is_not_called_judged():
+    """At x = 0 any formula for dw gives 0: the report says so, and other inputs are what finds the mistake."""
+
+    def by_hand(p, i):
+        z = i["x"] @ p["w"]
+        return torch.tanh(torch.tensor(z)).sum().item(), {"w": i["x"].T @ np.ones_like(z)}
+
+    found = check(lambda p, i: torch.tanh(i["x"] @ p["w"]).sum(), by_hand, {"w": np.ones(3)}, {"x": np.zeros((4, 3))})
+    assert found.ok
+    assert found.not_judged == ["dw: it is 0 on both sides at these numbers, as many formulas have it"]
+    assert "not judged" in str(found)
