@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from handgrad.checking import upstream
+from handgrad.checking.arrays import cast, wide
 from handgrad.checking.calls import Call
 from handgrad.checking.checker import check
 from handgrad.checking.kernels import Runs
@@ -50,21 +51,21 @@ def check_function(
     """
     if not dtypes:
         raise UsageError("dtypes is empty; give torch.float64 and those in which fn is used")
-    wide = max(dtypes, key=lambda dtype: -torch.finfo(dtype).eps)
+    widest = max(dtypes, key=lambda dtype: -torch.finfo(dtype).eps)
     call = Call.of(fn, reference, inputs)
-    call.same_outputs(wide)
+    call.same_outputs(widest)
     rng = np.random.default_rng([seed, 0])
-    report = _formula(call, wide, rng, make_inputs) if wide == torch.float64 else Report()
+    report = _formula(call, widest, rng, make_inputs) if widest == torch.float64 else Report()
     if report.ok:
-        kernel = Runs(call, wide, np.random.default_rng([seed, 1]))
+        kernel = Runs(call, widest, np.random.default_rng([seed, 1]))
         _add(report, kernel.unreliable(runs))
         for dtype in dtypes:
             if dtype != torch.float64:
                 _precision(report, call, dtype, dtypes, np.random.default_rng([seed, 2]))
         if report.ok:
             _add(report, kernel.problems())
-        elif wide == torch.float32 and not report.causes:
-            formula = _formula(call, wide, rng, make_inputs)
+        elif widest == torch.float32 and not report.causes:
+            formula = _formula(call, widest, rng, make_inputs)
             return report if formula.ok else formula
     return report
 
@@ -89,9 +90,7 @@ def _formula(
 
     def held(arrays: Arrays) -> Arrays:
         """What float32 holds is where both sides start from: float64 has it without error."""
-        if dtype == torch.float64:
-            return arrays
-        return {n: a.astype(np.float32).astype(np.float64) if a.dtype.kind == "f" else a for n, a in arrays.items()}
+        return arrays if dtype == torch.float64 else wide(cast(arrays, np.float32))
 
     def drawn(inputs: Arrays, random: np.random.Generator) -> tuple[Arrays, Arrays]:
         inputs = held(inputs)

@@ -137,15 +137,7 @@ def _of_loss(
 def constant_scales(use: Use) -> set[float]:
     """Return the constants 1/sqrt(d), d being a size of the run, that multiply a product or one of its operands."""
     node, record = use.operation.node, use.record
-    nodes = [node]
-    if node.op in (*PRODUCTS, *SHAPING):
-        after, before = [node.outputs[0]], list(node.inputs)
-        for _ in range(NEARBY):
-            users = [n for n in record.nodes if any(t is o for t in n.inputs for o in after)]
-            makers = [n for n in record.nodes if any(t is o for t in n.outputs for o in before)]
-            nodes += [*users, *makers]
-            after = [n.outputs[0] for n in users if n.op in SHAPING]
-            before = [n.inputs[0] for n in makers if n.op in SHAPING]
+    nodes = [node, *(_nearby(record, node) if node.op in (*PRODUCTS, *SHAPING) else ())]
     found = {_constant(n) for n in nodes if _beside_product(record, n)} - {0.0}
     # torch's own attention multiplies queries and keys by the root of the scale each.
     squares = {scale: scale**2 for scale in found}
@@ -154,15 +146,18 @@ def constant_scales(use: Use) -> set[float]:
 
 def _beside_product(record: Record, node: Node) -> bool:
     """Return whether what is scaled comes from a matrix product, or goes into one, as attention's scores do."""
-    before, after = list(node.inputs), list(node.outputs)
+    return any(n.op in PRODUCTS for n in _nearby(record, node))
+
+
+def _nearby(record: Record, node: Node) -> Iterator[Node]:
+    """Yield what made an operation's operands and what uses its results, past what only changes their shape."""
+    before, after = list(node.inputs), list(node.outputs[:1])
     for _ in range(NEARBY):
         makers = [n for n in record.nodes if any(t is o for t in n.outputs for o in before)]
         users = [n for n in record.nodes if any(t is o for t in n.inputs for o in after)]
-        if any(n.op in PRODUCTS for n in (*makers, *users)):
-            return True
-        before = [n.inputs[0] for n in makers if n.op in SHAPING]
+        yield from (*users, *makers)
         after = [n.outputs[0] for n in users if n.op in SHAPING]
-    return False
+        before = [n.inputs[0] for n in makers if n.op in SHAPING]
 
 
 def _constant(node: Node) -> float:

@@ -11,13 +11,14 @@ import torch
 from torch.utils._pytree import tree_leaves, tree_map
 
 from handgrad.checking.finders.probe import Probe
+from handgrad.checking.finders.slots import LINEAR
 from handgrad.checking.finders.substitution import proposal
 from handgrad.checking.finders.ways import VIEWS, Ways, vjp
 from handgrad.checking.operations import Operation
 from handgrad.checking.record import Array, Tensor
 from handgrad.checking.search import Proposal, Search
 
-PRODUCTS = {"mm", "bmm", "addmm", "baddbmm", "convolution", "mv", "dot", "addmv"}
+PRODUCTS = LINEAR - {"mul"}
 
 
 def find(search: Search) -> Iterator[Proposal]:
