@@ -3,10 +3,11 @@
     def network(nn): return nn.Sequential(nn.Linear(5, 3), nn.Sigmoid())
     check(network, normal(4, 5), dtype="float64")
 
-One function builds both sides. Parameters and upstream gradients are random, never ones or zeros; every
-output, every input's gradient and every parameter's is judged by `judge`, NaN first. Along the way: forward
-and backward change nothing that they were given, backward twice gives the same and adds to `.grad`,
-`input_grad=False` changes no other gradient, dtypes stay.
+One function builds both sides. An input of floats has a gradient, one of integers or bools is an index or a mask; a
+tuple stands for a tuple (the states of an LSTM), and what is given by name is an option of forward, without a
+gradient. Parameters and upstream gradients are random, never ones or zeros; every output, buffer, input gradient and
+parameter gradient is judged by `judge`, NaN first. Along the way: forward and backward change nothing that they were
+given, backward twice gives the same and adds to `.grad`, `input_grad=False` changes no other gradient, dtypes stay.
 """
 
 import copy
@@ -14,18 +15,28 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 import manual.nn
 from manual.module import Module
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from parity_tests.sides import (
+    Array,
+    Case,
+    Numbers,
+    autograd,
+    complex_step,
+    each,
+    leaves,
+    named,
+    scales,
+    share_generator,
+)
 
 # The hand-written error against the truth may be this many times autograd's own, or this many eps * scale.
 # Measured over the cases here: 2.5 at most, where a sum is taken in another order. A formula that is wrong by
 # 1e-9 is off by 1e-9 / eps = 4,500,000.
 FACTOR = 8.0
-STEP = 1e-100
 
 
 def normal(*shape: int, seed: int = 0) -> Array:
@@ -38,145 +49,177 @@ def probabilities(*shape: int, seed: int = 0) -> Array:
     return np.random.default_rng([seed, 7, *shape]).uniform(0.02, 0.98, shape)
 
 
-def judge(name: str, hand: Array, autograd: Array, truth: Array, scale: float, dtype: str) -> None:
+def integers(*shape: int, below: int, seed: int = 0) -> Array:
+    """Return integers from 0 to below - 1: classes, indices."""
+    return np.random.default_rng([seed, 8, *shape]).integers(0, below, shape)
+
+
+def check(
+    build: Callable[[Any], Any],
+    *inputs: Any,
+    dtype: str = "float64",
+    device: str = "cpu",
+    seed: int = 1,
+    training: bool = True,
+    unused: tuple[int, ...] = (),
+    **options: Any,
+) -> None:
+    """Assert parity of `build(manual.nn)` with `build(torch.nn)` on these inputs and options of forward.
+
+    `unused` names, by number, outputs that get no gradient.
+    """
+    hand, theirs = build(manual.nn).train(training), build(torch.nn).train(training)
+    _check(hand, theirs, Case(inputs, options, seed, unused), dtype, device)
+
+
+def check_module(
+    hand: Module, theirs: torch.nn.Module, *inputs: Any, dtype: str = "float64", device: str = "cpu", seed: int = 1
+) -> None:
+    """Assert parity of one module with its twin; the weights of both are drawn anew."""
+    _check(hand, theirs, Case(inputs, seed=seed), dtype, device)
+
+
+def check_exact(
+    build: Callable[[Any], Any], *inputs: Any, training: bool = True, seed: int = 1, **options: Any
+) -> None:
+    """Assert parity bit for bit, on parameters and upstream gradients that are small integers.
+
+    For modules that only add, multiply, choose and move: small integers are exact in any order of summation.
+    """
+    random = np.random.default_rng([seed, 96])
+    case = Case(inputs, options, seed)
+    for dtype in ("float32", "float64"):
+        hand, theirs = build(manual.nn).to(dtype).train(training), build(torch.nn).train(training)
+        state = {name: random.integers(-4, 5, value.shape) for name, value in hand.state_dict().items()}
+        load(hand, theirs, state, dtype)
+        y, saved = hand.forward(*case.given(dtype), **case.keywords(dtype))
+        upstream = each(lambda u: np.round(3 * u), case.upstream(y, dtype))
+        values = named(y, hand, leaves(hand.backward(upstream, saved)))
+        for name, value in autograd(theirs, case, upstream, dtype).items():
+            assert np.array_equal(values[name], value), f"{name}: not the same bits in {dtype}"
+
+
+def check_refused(
+    build: Callable[[Any], Any],
+    *inputs: Any,
+    error: type[Exception],
+    match: str,
+    dtype: str = "float32",
+    **options: Any,
+) -> None:
+    """Assert that torch refuses this, in the constructor or in forward, and that we do with `error` and `match`."""
+    case = Case(inputs, options)
+    with pytest.raises(Exception):  # noqa: B017, PT011 - torch's own kinds and words are many; ours are what is tested
+        build(torch.nn)(
+            *(each(torch.tensor, part) for part in case.given(dtype)),
+            **{name: torch.tensor(o) if isinstance(o, np.ndarray) else o for name, o in case.keywords(dtype).items()},
+        )
+    with pytest.raises(error, match=match):
+        build(manual.nn).to(dtype).forward(*case.given(dtype), **case.keywords(dtype))
+
+
+def of(nn: Any, array: Array) -> Any:
+    """Return the array as the side of `nn` takes it: an argument of the constructor, such as classes' weights."""
+    return array if nn is manual.nn else torch.tensor(array)
+
+
+def judge(name: str, hand: Array, theirs: Array, truth: Array, scale: float, dtype: str) -> None:
     """Assert that `hand` is as near to the truth as autograd is, up to FACTOR; `scale` is the tensor's size."""
-    assert hand.shape == autograd.shape, f"{name}: shape {hand.shape} by hand, {autograd.shape} with autograd"
-    assert hand.dtype == autograd.dtype, f"{name}: {hand.dtype} by hand, {autograd.dtype} with autograd"
-    assert (np.isnan(hand) == np.isnan(autograd)).all(), f"{name}: NaN on one side alone"
-    same = (hand == autograd) | np.isnan(hand)
+    assert hand.shape == theirs.shape, f"{name}: shape {hand.shape} by hand, {theirs.shape} with autograd"
+    assert hand.dtype == theirs.dtype, f"{name}: {hand.dtype} by hand, {theirs.dtype} with autograd"
+    assert (np.isnan(hand) == np.isnan(theirs)).all(), f"{name}: NaN on one side alone"
+    same = (hand == theirs) | np.isnan(hand)
     if same.all():
         return
+    assert hand.dtype.kind == "f", f"{name}: {hand.dtype}, and not the same"
     unit = np.finfo(dtype).eps * scale
     hand_error = float(np.abs(hand - truth)[~same].max())
-    autograd_error = float(np.abs(autograd - truth)[~same].max())
+    autograd_error = float(np.abs(theirs - truth)[~same].max())
     allowed = FACTOR * max(autograd_error, unit)
     assert hand_error <= allowed, f"{name}: off by {hand_error:.3e}, autograd by {autograd_error:.3e}, unit {unit:.3e}"
     # In float64 the truth is a complex step of the hand-written forward: autograd has to be near it too.
     assert autograd_error <= FACTOR * max(hand_error, unit), f"{name}: autograd is off by {autograd_error:.3e}"
 
 
-def check(
-    build: Callable[[Any], Any], *inputs: Array, dtype: str = "float64", device: str = "cpu", seed: int = 1
-) -> None:
-    """Assert parity of `build(manual.nn)` with `build(torch.nn)` on these inputs."""
-    check_module(build(manual.nn), build(torch.nn), *inputs, dtype=dtype, device=device, seed=seed)
-
-
-def check_module(
-    hand: Module, autograd: torch.nn.Module, *inputs: Array, dtype: str = "float64", device: str = "cpu", seed: int = 1
-) -> None:
-    """Assert parity of one module with its twin; the weights of both are drawn anew."""
-    random = np.random.default_rng([seed, 99])
-    hand = hand.to(dtype)
-    state = {name: random.normal(size=value.shape).astype(dtype) for name, value in hand.state_dict().items()}
+def load(hand: Module, theirs: torch.nn.Module, state: Numbers, dtype: str) -> None:
+    """Give both sides the same state."""
     hand.load_state_dict(state)
-    given = [np.array(array, dtype=dtype) for array in inputs]
-    autograd = _prepared(autograd, state, dtype, device)
-    theirs = _tensors(given, dtype, device)
+    theirs.to(getattr(torch, dtype)).load_state_dict({name: torch.tensor(value) for name, value in state.items()})
 
-    kept = copy.deepcopy(given)
-    y, saved = hand.forward(*given)
+
+def drawn_state(hand: Module, dtype: str, seed: int) -> Numbers:
+    """Return a random state: parameters normal, buffers such as a running variance in (0.5, 1.5), counts small."""
+    random = np.random.default_rng([seed, 99])
+    buffers = {name for name, _ in hand.named_buffers()}
+
+    def draw(name: str, value: Array) -> Array:
+        if value.dtype.kind not in "fc":
+            return random.integers(1, 5, value.shape)
+        drawn = random.uniform(0.5, 1.5, value.shape) if name in buffers else random.normal(size=value.shape)
+        return np.asarray(drawn).astype(dtype)
+
+    return {name: draw(name, value) for name, value in hand.state_dict().items()}
+
+
+def _check(hand: Module, theirs: torch.nn.Module, case: Case, dtype: str, device: str) -> None:
+    hand = hand.to(dtype)
+    assert list(hand.state_dict()) == list(theirs.state_dict()), "the state has other names than torch's"
+    load(hand, theirs, drawn_state(hand, dtype, case.seed), dtype)
+    share_generator(hand, case.seed)
+    fresh = copy.deepcopy(hand)
+
+    given, options = case.given(dtype), case.keywords(dtype)
+    y, saved = hand.forward(*given, **options)
     kept_saved = copy.deepcopy(saved)
-    output = autograd(*theirs)
-    assert y.dtype == np.dtype(dtype), f"the output is {y.dtype}"
-    upstream = random.normal(size=np.shape(y)).astype(dtype)
-    kept_upstream = upstream.copy()
+    upstream = case.upstream(y, dtype)
     grads = hand.backward(upstream, saved)
-    grads = grads if isinstance(grads, tuple) else (grads,)
-    output.backward(torch.tensor(upstream, device=device))
-
-    values: dict[str, Array] = {"output": np.asarray(y)}
-    values |= {f"grad of input {i}": grad for i, grad in enumerate(grads)}
-    values |= {f"grad of {name}": np.asarray(p.grad) for name, p in hand.named_parameters()}
-    references = {"output": _array(output)}
-    references |= {f"grad of input {i}": _array(tensor.grad) for i, tensor in enumerate(theirs)}
-    references |= {f"grad of {name}": _array(p.grad) for name, p in autograd.named_parameters()}
-    assert list(values) == list(references), "the parameters have other names than torch's"
-    truth = _wide_autograd(autograd, given, upstream) if dtype == "float32" else _complex_step(hand, given, upstream)
-    scales = _scales(autograd, given, upstream, random)
+    values = named(y, hand, leaves(grads))
+    references = autograd(theirs, case, upstream, dtype, device)
+    assert list(values) == list(references), f"{set(values) ^ set(references)}: on one side alone"
+    wide = case_in(case, dtype)
+    truth = autograd(theirs, wide, upstream, "float64") if dtype == "float32" else complex_step(fresh, wide, upstream)
+    sizes = scales(theirs, wide, upstream)
     for name, value in values.items():
-        judge(name, value, references[name], truth[name], scales[name], dtype)
+        judge(name, value, references[name], truth[name], sizes[name], dtype)
 
-    assert _same([given, upstream, saved], [kept, kept_upstream, kept_saved]), "something handed in was changed"
-    _check_contract(hand, given, upstream, saved, values, grads)
+    intact = _same(
+        [given, options, upstream, saved],
+        [case.given(dtype), case.keywords(dtype), case.upstream(y, dtype), kept_saved],
+    )
+    assert intact, "something handed in was changed"
+    _check_contract(hand, fresh, case, saved, values, grads, upstream, dtype)
 
 
-def _check_contract(hand: Module, given: list[Array], upstream: Array, saved: Any, values: Any, grads: Any) -> None:
-    again = hand.backward(upstream, saved)
-    again = again if isinstance(again, tuple) else (again,)
-    assert _same(list(grads), list(again)), "backward twice with one `saved` gives two answers"
+def case_in(case: Case, dtype: str) -> Case:
+    """Return the case with its numbers rounded to `dtype`: the truth is of the numbers that were given."""
+    return Case(case.given(dtype), case.keywords(dtype), case.seed, case.unused)
+
+
+def _check_contract(
+    hand: Module, fresh: Module, case: Case, saved: Any, values: Numbers, grads: Any, upstream: Any, dtype: str
+) -> None:
+    given, options = case.given(dtype), case.keywords(dtype)
+    assert _same(grads, hand.backward(upstream, saved)), "backward twice with one `saved` gives two answers"
     for name, p in hand.named_parameters():
-        assert _same(p.grad, 2 * values[f"grad of {name}"]), f"gradients of {name} do not add up"
+        if p.grad is not None:
+            assert _same(p.grad, 2 * values[f"grad of {name}"]), f"gradients of {name} do not add up"
     hand.zero_grad()
     without = hand.backward(upstream, saved, input_grad=False)
     first, *others = without if isinstance(without, tuple) else (without,)
     assert first is None, "input_grad=False still returns the first input's gradient"
-    assert _same(others, list(grads[1:]))
+    assert _same(others, list(grads[1:] if isinstance(grads, tuple) else ()))
     for name, p in hand.named_parameters():
-        assert _same(p.grad, values[f"grad of {name}"]), f"input_grad=False changes the gradient of {name}"
-    assert _same(hand(*given), values["output"]), "calling the module gives another output than forward"
+        if p.grad is not None:
+            assert _same(p.grad, values[f"grad of {name}"]), f"input_grad=False changes the gradient of {name}"
     hand.zero_grad()
-
-
-def _prepared(module: torch.nn.Module, state: dict[str, Array], dtype: str, device: str) -> torch.nn.Module:
-    module = module.to(getattr(torch, dtype)).to(device)
-    module.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
-    return module
-
-
-def _tensors(arrays: list[Array], dtype: str, device: str) -> list[torch.Tensor]:
-    return [torch.tensor(a, dtype=getattr(torch, dtype), device=device, requires_grad=True) for a in arrays]
-
-
-def _array(tensor: Any) -> Array:
-    return np.asarray(tensor.detach().cpu().numpy())
-
-
-def _wide_autograd(autograd: torch.nn.Module, given: list[Array], upstream: Array) -> dict[str, Array]:
-    """Autograd in float64 on the CPU, from the float32 values."""
-    wide = copy.deepcopy(autograd).double().cpu()
-    wide.zero_grad()
-    tensors = _tensors(given, "float64", "cpu")
-    output = wide(*tensors)
-    output.backward(torch.tensor(upstream, dtype=torch.float64))
-    found = {"output": _array(output)}
-    found |= {f"grad of input {i}": _array(tensor.grad) for i, tensor in enumerate(tensors)}
-    return found | {f"grad of {name}": _array(p.grad) for name, p in wide.named_parameters()}
-
-
-def _scales(
-    autograd: torch.nn.Module, given: list[Array], upstream: Array, random: np.random.Generator
-) -> dict[str, float]:
-    """The size of each tensor's entries, also under upstream gradients whose signs are drawn anew.
-
-    One upstream gradient may by chance cancel in a sum, and then leaves a result that is smaller than the
-    rounding of its terms.
-    """
-    signs = [np.ones(np.shape(upstream)), *(random.choice([-1.0, 1.0], np.shape(upstream)) for _ in range(4))]
-    draws = [_wide_autograd(autograd, given, upstream * sign) for sign in signs]
-    finite = [{name: value[np.isfinite(value)] for name, value in draw.items()} for draw in draws]
-    return {name: max(float(np.abs(draw[name]).max(initial=0.0)) for draw in finite) for name in finite[0]}
-
-
-def _complex_step(hand: Module, given: list[Array], upstream: Array) -> dict[str, Array]:
-    """Im f(w + ih) / h of the forward, entry by entry, in the widest complex type there is."""
-    wide = copy.deepcopy(hand).to(np.clongdouble)
-    arrays = [np.array(array, dtype=np.clongdouble) for array in given]
-    found = {"output": np.asarray(wide(*arrays).real)}
-
-    def gradient(array: Array) -> Array:
-        grad = np.zeros(array.shape, np.longdouble)
-        for index in np.ndindex(array.shape):
-            array[index] += 1j * STEP
-            grad[index] = (wide(*arrays).imag * upstream).sum() / STEP
-            array[index] = array[index].real
-        return grad
-
-    for number, array in enumerate(arrays):
-        found[f"grad of input {number}"] = gradient(array)
-    for name, parameter in wide.named_parameters():
-        found[f"grad of {name}"] = gradient(parameter.data)
-    return found
+    outputs = [y for name, y in values.items() if name.startswith("output")]
+    again = [y for y in leaves(copy.deepcopy(fresh)(*given, **options)) if y is not None]
+    assert _same(again, outputs), "calling the module gives another output than forward"
+    wide = copy.deepcopy(fresh).to(np.longdouble)
+    y, saved = wide.forward(*case.given(np.longdouble), **case.keywords(np.longdouble))
+    found = leaves(wide.backward(each(lambda u: u.astype(np.longdouble), upstream), saved))
+    found += [*leaves(y), *(p.grad for p in wide.parameters())]
+    assert all(np.asarray(a).dtype.kind != "f" or a.dtype == np.longdouble for a in found if a is not None), "narrowed"
 
 
 def _same(a: Any, b: Any) -> bool:
