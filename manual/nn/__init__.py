@@ -3,6 +3,7 @@
 from manual.module import Module, Parameter
 from manual.nn.activation import Sigmoid
 from manual.nn.container import Sequential
+from manual.nn.dropout import Dropout
 from manual.nn.flatten import Flatten
 from manual.nn.linear import Identity, Linear
 from manual.nn.loss import BCELoss, BCEWithLogitsLoss, MSELoss
@@ -10,6 +11,7 @@ from manual.nn.loss import BCELoss, BCEWithLogitsLoss, MSELoss
 __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
+    "Dropout",
     "Flatten",
     "Identity",
     "Linear",

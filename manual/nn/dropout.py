@@ -1,0 +1,58 @@
+"""Dropout: entries set to zero at random while training."""
+
+import numpy as np
+
+from manual.module import Array, Module, check_array, unsupported
+
+
+class Dropout(Module):
+    """y = m x / (1 - p), where each entry of the mask m is 0 with probability p and 1 otherwise.
+
+    E[m] = 1 - p, so E[y] = x: the next layer sees inputs of the same mean in training as in evaluation, where y = x
+    and nothing is drawn. The variance does grow: Var[y] = x^2 p / (1 - p).
+
+    Each entry is multiplied by a number that does not depend on x. Hence, with g = dL/dy and the m of the forward,
+
+        dy[k]/dx[k] = m[k] / (1 - p)       dL/dx[k] = g[k] m[k] / (1 - p)
+
+    The gradient passes where the entry passed, with the same factor; a second mask, or no factor, would be the
+    gradient of another function. `saved` is m, one byte an entry. At p = 0 nothing is drawn and y = x. At p = 1 every
+    m is 0, and 0 / (1 - p) is 0 in place of 0 / 0: y and dL/dx are zero.
+
+    x has any shape, y the same. Entry k is kept where the k-th number of `generator.random(x.shape)` is p or above.
+    `inplace=True` is not supported, since forward never changes its input.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Dropout.html; Srivastava et al., "Dropout: A
+    Simple Way to Prevent Neural Networks from Overfitting", 2014.
+    """
+
+    def __init__(self, p: float = 0.5, inplace: bool = False, *, generator: np.random.Generator | None = None) -> None:
+        unsupported("Dropout", inplace=inplace or None)
+        if not 0 <= p <= 1:
+            raise ValueError(f"Dropout: p is the probability that an entry is dropped, from 0 to 1, not {p}")
+        self.p = p
+        self.generator = np.random.default_rng() if generator is None else generator
+
+    def extra_repr(self) -> str:
+        """Return the probability."""
+        return f"p={self.p}, inplace=False"
+
+    def forward(self, x: Array) -> tuple[Array, Array | None]:
+        """Return y and `saved` = the mask m, None in evaluation and at p = 0."""
+        check_array(x, "Dropout")
+        if not self.training or self.p == 0:
+            return x, None
+        m = self.generator.random(x.shape) >= self.p
+        return self._scaled(x, m), m
+
+    def backward(self, grad_output: Array, saved: Array | None, *, input_grad: bool = True) -> Array | None:
+        """Return grad_input, of the shape of x."""
+        if not input_grad:
+            return None
+        return grad_output if saved is None else self._scaled(grad_output, saved)
+
+    def _scaled(self, x: Array, m: Array) -> Array:
+        """Return m x / (1 - p)."""
+        with np.errstate(invalid="ignore"):  # an infinity that is dropped is 0 * inf = NaN, as in torch
+            scaled: Array = x * m / (1 - self.p if self.p < 1 else 1)
+        return scaled
