@@ -7,6 +7,7 @@ from manual.nn.dropout import Dropout
 from manual.nn.flatten import Flatten
 from manual.nn.linear import Identity, Linear
 from manual.nn.loss import BCELoss, BCEWithLogitsLoss, MSELoss
+from manual.nn.normalization import LayerNorm
 
 __all__ = [
     "BCELoss",
@@ -14,6 +15,7 @@ __all__ = [
     "Dropout",
     "Flatten",
     "Identity",
+    "LayerNorm",
     "Linear",
     "MSELoss",
     "Module",
