@@ -1,5 +1,5 @@
-"""Tables of samples: the tutorials' own, and real ones from files."""
+"""Samples: the tutorials' own tables, and real ones from files."""
 
-from handgrad.data.table import Data, contradictions
+from handgrad.data.table import IGNORED, Data, contradictions
 
-__all__ = ["Data", "contradictions"]
+__all__ = ["IGNORED", "Data", "contradictions"]

@@ -6,13 +6,16 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
+IGNORED = -100  # a target that does not count, as CrossEntropyLoss has it
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Samples as the network sees them, in float64.
+    """Samples as the network sees them: floats in float64, tokens and classes as integers.
 
-    `inputs` (N, F) and `targets` (N, 1). What a user types is turned into an input by (raw - shift) / scale,
+    `inputs` (N, F) and `targets` (N, 1) of a table; images are (N, channels, height, width), texts (N, T) tokens.
+    Where `classes` names them, targets are integers: classes (N,), or the token that follows each (N, T), IGNORED
+    where none does. What a user types is turned into an input by (raw - shift) / scale,
     both (F,), in `units`. `labels` names the classes 0 and 1; without them the target is a number. `asked`
     are further inputs that the tutorial predicts, by name. `test_inputs`, `test_targets` are held out.
     """
@@ -28,6 +31,7 @@ class Data:
     asked: tuple[tuple[str, tuple[float, ...]], ...] = ()
     test_inputs: Array | None = None
     test_targets: Array | None = None
+    classes: tuple[str, ...] = ()
 
     def normalise(self, raw: Array) -> Array:
         """Return raw values (N, F), in this table's units, as inputs of the network."""
