@@ -62,21 +62,28 @@ def check(
     seed: int = 1,
     training: bool = True,
     unused: tuple[int, ...] = (),
+    spread: float = 1.0,
     **options: Any,
 ) -> None:
     """Assert parity of `build(manual.nn)` with `build(torch.nn)` on these inputs and options of forward.
 
-    `unused` names, by number, outputs that get no gradient.
+    `unused` names, by number, outputs that get no gradient; `spread` is the parameters' standard deviation.
     """
     hand, theirs = build(manual.nn).train(training), build(torch.nn).train(training)
-    _check(hand, theirs, Case(inputs, options, seed, unused), dtype, device)
+    _check(hand, theirs, Case(inputs, options, seed, unused), dtype, device, spread)
 
 
 def check_module(
-    hand: Module, theirs: torch.nn.Module, *inputs: Any, dtype: str = "float64", device: str = "cpu", seed: int = 1
+    hand: Module,
+    theirs: torch.nn.Module,
+    *inputs: Any,
+    dtype: str = "float64",
+    device: str = "cpu",
+    seed: int = 1,
+    spread: float = 1.0,
 ) -> None:
     """Assert parity of one module with its twin; the weights of both are drawn anew."""
-    _check(hand, theirs, Case(inputs, seed=seed), dtype, device)
+    _check(hand, theirs, Case(inputs, seed=seed), dtype, device, spread)
 
 
 def check_exact(
@@ -147,24 +154,27 @@ def load(hand: Module, theirs: torch.nn.Module, state: Numbers, dtype: str) -> N
     theirs.to(getattr(torch, dtype)).load_state_dict({name: torch.tensor(value) for name, value in state.items()})
 
 
-def drawn_state(hand: Module, dtype: str, seed: int) -> Numbers:
-    """Return a random state: parameters normal, buffers such as a running variance in (0.5, 1.5), counts small."""
+def drawn_state(hand: Module, dtype: str, seed: int, spread: float = 1.0) -> Numbers:
+    """Return a random state: parameters normal, buffers such as a running variance in (0.5, 1.5), counts small.
+
+    A `spread` below 1 keeps gates from their ends, where 1 - y has lost its digits, by hand and with autograd.
+    """
     random = np.random.default_rng([seed, 99])
     buffers = {name for name, _ in hand.named_buffers()}
 
     def draw(name: str, value: Array) -> Array:
         if value.dtype.kind not in "fc":
             return random.integers(1, 5, value.shape)
-        drawn = random.uniform(0.5, 1.5, value.shape) if name in buffers else random.normal(size=value.shape)
+        drawn = random.uniform(0.5, 1.5, value.shape) if name in buffers else spread * random.normal(size=value.shape)
         return np.asarray(drawn).astype(dtype)
 
     return {name: draw(name, value) for name, value in hand.state_dict().items()}
 
 
-def _check(hand: Module, theirs: torch.nn.Module, case: Case, dtype: str, device: str) -> None:
+def _check(hand: Module, theirs: torch.nn.Module, case: Case, dtype: str, device: str, spread: float) -> None:
     hand = hand.to(dtype)
     assert list(hand.state_dict()) == list(theirs.state_dict()), "the state has other names than torch's"
-    load(hand, theirs, drawn_state(hand, dtype, case.seed), dtype)
+    load(hand, theirs, drawn_state(hand, dtype, case.seed, spread), dtype)
     share_generator(hand, case.seed)
     fresh = copy.deepcopy(hand)
 
