@@ -8,18 +8,25 @@ from manual.nn.flatten import Flatten
 from manual.nn.linear import Identity, Linear
 from manual.nn.loss import BCELoss, BCEWithLogitsLoss, MSELoss
 from manual.nn.normalization import LayerNorm
+from manual.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 
 __all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
     "BCELoss",
     "BCEWithLogitsLoss",
     "Dropout",
     "Flatten",
+    "GRUCell",
     "Identity",
+    "LSTMCell",
     "LayerNorm",
     "Linear",
     "MSELoss",
     "Module",
     "Parameter",
+    "RNNCell",
     "Sequential",
     "Sigmoid",
 ]
