@@ -71,20 +71,20 @@ def accumulate_affine(grad_y: Array, x: Array, weight: Parameter, bias: Paramete
         bias.accumulate(g.sum(axis=0))  # (G,)
 
 
-def forward(step: Step, weights: Weights, state: State, x: Array) -> tuple[Array, State, Saved]:
-    """Return y (T, N, H), the last state and `saved`, of x (T, N, I) and the initial state, parts (N, H)."""
+def forward(step: Step, weights: Weights, state: State, x: Array) -> tuple[list[Array], State, Saved]:
+    """Return the y_t (N, H), the last state and `saved`, of x (T, N, I) and the initial state, parts (N, H)."""
     a = affine(x, weights.ih, weights.bias_ih)  # (T, N, G)
-    before, given, shown, steps = [], [], [], []
+    y, before, given, steps = [], [], [], []
     for a_t in a:
         before.append(state[0])
         p_t = affine(state[0], weights.hh, weights.bias_hh)  # (N, G)
         (m, *c), saved_t = step.forward(a_t, p_t, state)
         h = m if weights.hr is None else affine(m, weights.hr, None)
         state = (h, *c)
+        y.append(h)
         given.append(m)
-        shown.append(h)
         steps.append(saved_t)
-    return np.stack(shown), state, Saved(x, np.stack(before), np.stack(given), steps)
+    return y, state, Saved(x, np.stack(before), np.stack(given), steps)
 
 
 def backward(
@@ -92,14 +92,14 @@ def backward(
 ) -> tuple[Array | None, StateGrad]:
     """Return the gradients for x and for the initial state; add to those of the weights."""
     x, before, m, steps = saved
-    grad_a = np.empty((*x.shape[:-1], weights.ih.shape[0]), x.dtype)  # (T, N, G)
-    grad_p, grad_h = np.empty_like(grad_a), np.empty_like(grad_y)
-    carry = grad_state
+    carry, found = grad_state, []
     for t in reversed(range(len(steps))):
-        grad_h[t] = grad_y[t] + carry[0]
-        grad_m = grad_h[t] if weights.hr is None else grad_h[t] @ weights.hr.data
-        grad_a[t], grad_p[t], past = step.backward((grad_m, *carry[1:]), steps[t])
-        carry = (grad_p[t] @ weights.hh.data + past[0], *past[1:])
+        grad_h = grad_y[t] + carry[0]  # (N, H)
+        grad_m = grad_h if weights.hr is None else grad_h @ weights.hr.data
+        grad_a, grad_p, past = step.backward((grad_m, *carry[1:]), steps[t])  # (N, G)
+        carry = (grad_p @ weights.hh.data + past[0], *past[1:])
+        found.append((grad_h, grad_a, grad_p))
+    grad_h, grad_a, grad_p = (np.stack(part[::-1]) for part in zip(*found, strict=True))  # (T, N, H), (T, N, G)
     accumulate_affine(grad_a, x, weights.ih, weights.bias_ih)
     accumulate_affine(grad_p, before, weights.hh, weights.bias_hh)
     if weights.hr is not None:

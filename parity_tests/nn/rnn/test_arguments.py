@@ -52,6 +52,7 @@ def test_by_position(name):
     [
         lambda nn: nn.RNN(5, 2, nonlinearity="relu"),
         lambda nn: nn.GRU(5, 2, 3, bias=False, batch_first=True, dropout=0.5, bidirectional=True),
+        lambda nn: nn.GRU(5, 2, 3, dropout=1),
         lambda nn: nn.LSTM(5, 2, proj_size=1, num_layers=2),
         lambda nn: nn.RNNCell(5, 2),
         lambda nn: nn.RNNCell(5, 2, bias=False, nonlinearity="relu"),

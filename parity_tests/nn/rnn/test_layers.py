@@ -100,6 +100,15 @@ def test_none_for_the_whole_last_state():
     assert not any(grad.any() for grad in (grad_x, grad_h, grad_c))
 
 
+@pytest.mark.parametrize(("proj_size", "shown"), [(0, 3), (2, 2)])
+def test_what_is_saved_has_time_first(proj_size, shown):
+    """Of each layer and direction: its input, the states before the steps, and what the steps gave."""
+    _, saved = nn.LSTM(5, 3, batch_first=True, proj_size=proj_size, dtype=np.float64).forward(half_normal(2, 4, 5))
+    (one,) = saved.layers[0].directions
+    assert [array.shape for array in one[:3]] == [(4, 2, 5), (4, 2, shown), (4, 2, 3)]
+    assert len(one.steps) == 4
+
+
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(
     st.sampled_from(list(LAYERS)),
