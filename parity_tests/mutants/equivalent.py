@@ -74,6 +74,16 @@ EQUIVALENT: dict[tuple[str, str], dict[tuple[str, str], str]] = {
             "positive = input >= 0",
         ): "NumPy orders complex numbers by their real part first, and where that is 0 " + BOTH_FORMULAS,
     },
+    ("manual/nn/rnn/steps.py", "ElmanStep.forward"): {
+        (
+            'h = tanh(z) if self.nonlinearity == "tanh" else np.where(z.real <= 0, 0, z)',
+            'h = tanh(z) if self.nonlinearity == "tanh" else np.where(z.real < 0, 0, z)',
+        ): "at 0 both are 0, and the backward asks the output",
+        (
+            'h = tanh(z) if self.nonlinearity == "tanh" else np.where(z.real <= 0, 0, z)',
+            'h = tanh(z) if self.nonlinearity == "tanh" else np.where(z <= 0, 0, z)',
+        ): "NumPy orders complex numbers by their real part first, and where that is 0 the step is at relu's corner",
+    },
     ("manual/optim/sgd.py", "SGD.__init__"): {
         (
             "if len({id(parameter) for parameter in parameters}) < len(parameters):",
