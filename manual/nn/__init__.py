@@ -1,7 +1,7 @@
 """torch.nn by hand: the same class names, arguments, shapes and state-dict keys, for numpy arrays."""
 
 from manual.module import Module, Parameter
-from manual.nn.activation import Sigmoid
+from manual.nn.activation import GELU, ReLU, Sigmoid, SiLU, Softmax, Tanh
 from manual.nn.container import Sequential
 from manual.nn.dropout import Dropout
 from manual.nn.flatten import Flatten
@@ -14,6 +14,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "GELU",
     "BCELoss",
     "BCEWithLogitsLoss",
     "Dropout",
@@ -27,6 +28,10 @@ __all__ = [
     "Module",
     "Parameter",
     "RNNCell",
+    "ReLU",
     "Sequential",
+    "SiLU",
     "Sigmoid",
+    "Softmax",
+    "Tanh",
 ]

@@ -2,6 +2,7 @@
 
 import importlib.util
 import inspect
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +20,7 @@ from scripts.explain import main
 
 def plant(monkeypatch: pytest.MonkeyPatch, folder: Path, where: ModuleType, name: str, right: str, wrong: str) -> None:
     """Give class `name` the backward that it would have if `wrong` stood in its file in the place of `right`."""
-    source = inspect.getsource(where)
+    source = inspect.getsource(sys.modules[getattr(where, name).__module__])
     assert source.count(right) == 1
     file = folder / "planted.py"
     file.write_text(source.replace(right, wrong))

@@ -48,7 +48,7 @@ EQUIVALENT: dict[tuple[str, str], dict[tuple[str, str], str]] = {
         ("x1, x2 = x[..., 0:1], x[..., 1:2]", "x1, x2 = x[..., 0:1], x[..., 1:]"): TWO_COLUMNS,
         ("x1, x2 = x[..., 0:1], x[..., 1:2]", "x1, x2 = x[..., 0:1], x[..., 1:3]"): TWO_COLUMNS,
     },
-    ("manual/nn/activation.py", "sigmoid"): {
+    ("manual/nn/activation/sigmoid.py", "sigmoid"): {
         ("positive = x.real >= 0", "positive = x.real > 0"): BOTH_FORMULAS,
         (
             "positive = x.real >= 0",

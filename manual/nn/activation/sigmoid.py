@@ -1,4 +1,4 @@
-"""Activations: element-wise functions of one input."""
+"""The sigmoid and its integrals."""
 
 import numpy as np
 
