@@ -15,7 +15,7 @@ class Elementwise(Module):
 
         dL/dx_j = sum_k g_k dy_k/dx_j = g_j f'(x_j),    g = dL/dy.
 
-    A subclass writes `value` = f(x) and, directly under it, `gradient` = g f'(x). The input is all that is saved.
+    A subclass writes `function` = f(x) and, directly under it, `gradient` = g f'(x). The input is all that is saved.
 
     Where f has a kink, there is no derivative and any number between the two one-sided ones is right. The subclass
     says which one torch takes; `gradient` then chooses with `np.where`, and not by a product with a mask of zeros and
@@ -26,7 +26,7 @@ class Elementwise(Module):
         """Return y and `saved` = x, both of the shape of x."""
         check_array(x, type(self).__name__)
         with beyond_the_finite():
-            return self.value(x), x
+            return self.function(x), x
 
     def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x."""
@@ -35,9 +35,9 @@ class Elementwise(Module):
         with beyond_the_finite():
             return self.gradient(grad_output, saved)
 
-    def value(self, x: Array) -> Array:
+    def function(self, x: Array) -> Array:
         """Return f(x)."""
-        raise NotImplementedError(f"{type(self).__name__} has no value")
+        raise NotImplementedError(f"{type(self).__name__} has no function")
 
     def gradient(self, grad_output: Array, x: Array) -> Array:
         """Return grad_output * f'(x)."""

@@ -79,7 +79,7 @@ def _erf_near(x: Array) -> Array:
 
 def _erfc_far(x: Array) -> Array:
     """Return erfc(x) for x > 0.46875; NaN for NaN."""
-    x = np.where(x.real > UNDERFLOW, x.dtype.type(UNDERFLOW), x)
+    x = np.minimum(x, UNDERFLOW)  # complex numbers are ordered by their real part
     h = np.trunc(256 * x.real) / 256
     gaussian = np.exp(-h * h) * np.exp((h - x) * (h + x))
     scaled = np.piecewise(x, [x.real <= FAR], [lambda x: _quotient(R2, x), _tail])

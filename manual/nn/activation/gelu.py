@@ -11,6 +11,7 @@ from manual.nn.activation.sigmoid import sigmoid
 
 TANH_SCALE = math.sqrt(2 / math.pi)
 TANH_CUBIC = 0.044715
+HELD = 64.0
 
 
 def gelu(x: Array, approximate: str = "none") -> Array:
@@ -67,7 +68,7 @@ class GELU(Elementwise):
         """Return which form is used."""
         return f"approximate={self.approximate!r}"
 
-    def value(self, x: Array) -> Array:
+    def function(self, x: Array) -> Array:
         """Return y, of the shape of x."""
         return gelu(x, self.approximate)
 
@@ -83,8 +84,8 @@ class GELU(Elementwise):
 
 
 def _held(x: Array) -> Array:
-    """Return x, held between -64 and 64; decided on the real part, so that a complex step passes."""
-    return np.where(x.real > 64, x.dtype.type(64), np.where(x.real < -64, x.dtype.type(-64), x))
+    """Return x, held between -64 and 64; NumPy orders complex numbers by their real part, so that a step passes."""
+    return np.clip(x, -HELD, HELD)
 
 
 def _cubic(x: Array) -> Array:

@@ -1,13 +1,14 @@
 """Rectifiers: the identity above 0, a line of another slope below."""
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from manual.module import Array, unsupported
-from manual.nn.activation.elementwise import Elementwise
+from manual.module import Array, Module, Parameter, check_array, unsupported
+from manual.nn.activation.elementwise import Elementwise, beyond_the_finite
 
 
 def relu(x: Array) -> Array:
-    """Return x where it is above 0, and 0 elsewhere; NaN stays."""
+    """Return 0 where x is 0 or below, and x elsewhere; NaN stays."""
     return np.where(x.real <= 0, 0, x)
 
 
@@ -16,7 +17,8 @@ class ReLU(Elementwise):
 
     Partials: dy/dx = 1 for x > 0 and 0 for x < 0. At x = 0 (and at -0) the two sides differ; torch takes 0.
 
-    Backward: grad_input = grad_output where x > 0, 0 elsewhere. NaN is not <= 0: it passes, and so does its gradient.
+    Backward: grad_input = 0 where x <= 0, grad_output elsewhere. NaN is not <= 0: it passes, and so does its gradient.
+    Since y <= 0 exactly where x <= 0, the output would tell as much as the input.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ReLU.html
     """
@@ -24,10 +26,103 @@ class ReLU(Elementwise):
     def __init__(self, inplace: bool = False) -> None:
         unsupported("ReLU", inplace=inplace or None)
 
-    def value(self, x: Array) -> Array:
+    def function(self, x: Array) -> Array:
         """Return y, of the shape of x."""
         return relu(x)
 
     def gradient(self, grad_output: Array, x: Array) -> Array:
-        """Return grad_output where x > 0."""
-        return np.where(x.real <= 0, 0, grad_output)
+        """Return grad_output * dy/dx."""
+        return np.where(x <= 0, 0, grad_output)
+
+
+class LeakyReLU(Elementwise):
+    """y = x for x > 0 and a x elsewhere, with a = `negative_slope`: a unit that is off still learns.
+
+    Partials: dy/dx = 1 for x > 0 and a for x < 0. At x = 0 (and at -0) torch takes a, and for NaN,
+    which is not > 0.
+
+    Backward: grad_input = grad_output where x > 0, a * grad_output elsewhere.
+
+    y is max(x, a x) for a <= 1 alone: from a = 1 on, and for a < 0, the larger of the two is the other branch.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LeakyReLU.html
+    """
+
+    def __init__(self, negative_slope: float = 1e-2, inplace: bool = False) -> None:
+        unsupported("LeakyReLU", inplace=inplace or None)
+        self.negative_slope = float(negative_slope)
+
+    def extra_repr(self) -> str:
+        """Return the slope."""
+        return f"negative_slope={self.negative_slope}"
+
+    def function(self, x: Array) -> Array:
+        """Return y, of the shape of x."""
+        return np.where(x.real > 0, x, self.negative_slope * x)
+
+    def gradient(self, grad_output: Array, x: Array) -> Array:
+        """Return grad_output * dy/dx."""
+        return np.where(x > 0, grad_output, self.negative_slope * grad_output)
+
+
+class PReLU(Module):
+    """y = x for x > 0 and a x elsewhere, where the slope a is learned: one for all, or one for each channel.
+
+    `weight` is a, of shape (num_parameters,), 1 or the number of channels C; it starts at `init`. x has any shape for
+    one slope, and (N, C, *) for several: axis 1 is the channels.
+
+    Partials: dy/dx = 1 for x > 0 and a elsewhere (also at x = 0, as in torch); dy/da = 0 for x > 0 and x elsewhere.
+
+    Backward: grad_input = grad_output where x > 0, a * grad_output elsewhere. One slope serves every sample and every
+    place, so that its gradient is a sum over all of them:
+
+        dL/da[c] = sum over n and places p with x[n,c,p] <= 0 of g[n,c,p] x[n,c,p],
+
+    and over the channels as well where there is one slope for all.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.PReLU.html; He et al. 2015,
+    https://arxiv.org/abs/1502.01852
+    """
+
+    def __init__(
+        self, num_parameters: int = 1, init: float = 0.25, device: None = None, *, dtype: DTypeLike = np.float32
+    ) -> None:
+        unsupported("PReLU", device=device)
+        if num_parameters < 0:
+            raise ValueError(f"PReLU(num_parameters={num_parameters}): use 1, or the number of channels")
+        self.num_parameters = num_parameters
+        self.weight = Parameter(np.full(num_parameters, init, dtype))
+
+    def extra_repr(self) -> str:
+        """Return the number of slopes."""
+        return f"num_parameters={self.num_parameters}"
+
+    def forward(self, x: Array) -> tuple[Array, Array]:
+        """Return y, of the shape of x, and `saved` = x.
+
+        Raises TypeError for another dtype than the weight's and ValueError for another number of channels.
+        """
+        check_array(x, "PReLU", self.weight.dtype)
+        channels = x.shape[1] if x.ndim > 1 else 1
+        if self.num_parameters != 1 and channels != self.num_parameters:
+            raise ValueError(
+                f"PReLU({self.num_parameters}) takes (N, {self.num_parameters}, ...), but was given an input of shape "
+                f"{x.shape}: axis 1 is the channels"
+            )
+        with beyond_the_finite():
+            return np.where(x.real > 0, x, self._slope(x) * x), x
+
+    def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> Array | None:
+        """Return grad_input, of the shape of x; add to the gradient of the weight."""
+        x = saved
+        with beyond_the_finite():
+            grad_slope = np.where(x > 0, 0, grad_output * x)  # (N, C, *)
+        if self.num_parameters == 1:
+            self.weight.accumulate(grad_slope.sum().reshape(1))
+        else:
+            self.weight.accumulate(grad_slope.sum(axis=(0, *range(2, x.ndim))))  # (C,)
+        return np.where(x > 0, grad_output, self._slope(x) * grad_output) if input_grad else None
+
+    def _slope(self, x: Array) -> Array:
+        """Return a in the shape that meets its entries of x: (C, 1, ...) for (N, C, *), () without channels."""
+        return self.weight.data.reshape((-1, *[1] * (x.ndim - 2)) if x.ndim > 1 else ())

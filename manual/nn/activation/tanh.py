@@ -1,8 +1,9 @@
-"""The hyperbolic tangent and what is made of it."""
+"""The hyperbolic tangent, and Softsign, which is like it without an exponential."""
 
 import numpy as np
 
 from manual.module import Array, Module, check_array
+from manual.nn.activation.elementwise import Elementwise
 
 
 class Tanh(Module):
@@ -12,7 +13,7 @@ class Tanh(Module):
     output is all that needs to be saved.
 
     Backward: grad_input = grad_output * (1 - y^2), written (1 - y) (1 + y): near y = +-1 the square would be rounded
-    before the difference is taken, while 1 - y is exact there.
+    before the difference is taken, while 1 - y and 1 + y are exact there.
 
     tanh(x) = 2 sigmoid(2x) - 1. `np.tanh` is used, since that difference cancels near 0, and e^x overflows.
 
@@ -31,4 +32,54 @@ class Tanh(Module):
             return None
         y = saved
         grad_input: Array = grad_output * ((1 - y) * (1 + y))
+        return grad_input
+
+
+class Tanhshrink(Elementwise):
+    """y = x - tanh(x).
+
+    Partials: dy/dx = 1 - (1 - tanh(x)^2) = tanh(x)^2.
+
+    Backward: grad_input = grad_output * tanh(x)^2.
+
+    Near 0, y is about x^3/3 while x and tanh(x) are about x: the difference keeps its absolute accuracy, eps |x|, and
+    loses the relative one, as in torch. The gradient has both.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Tanhshrink.html
+    """
+
+    def function(self, x: Array) -> Array:
+        """Return y, of the shape of x."""
+        y: Array = x - np.tanh(x)
+        return y
+
+    def gradient(self, grad_output: Array, x: Array) -> Array:
+        """Return grad_output * dy/dx."""
+        grad_input: Array = grad_output * np.tanh(x) ** 2
+        return grad_input
+
+
+class Softsign(Elementwise):
+    """y = x / (1 + |x|).
+
+    Partials: with |x|' = sign(x), the quotient rule gives dy/dx = (1 + |x| - x sign(x)) / (1 + |x|)^2, and since
+    x sign(x) = |x| that is 1 / (1 + |x|)^2. There is no kink at 0: both sides are 1.
+
+    Backward: grad_input = grad_output / (1 + |x|)^2, divided twice, so that the square does not overflow.
+
+    At +-inf, y is inf/inf = NaN, as in torch. The gradient is 0 there, its limit; torch, which composes it of the
+    quotient's two terms, has NaN.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Softsign.html
+    """
+
+    def function(self, x: Array) -> Array:
+        """Return y, of the shape of x."""
+        y: Array = x / (1 + x * np.sign(x.real))
+        return y
+
+    def gradient(self, grad_output: Array, x: Array) -> Array:
+        """Return grad_output * dy/dx."""
+        d = 1 + np.abs(x)
+        grad_input: Array = grad_output / d / d
         return grad_input
