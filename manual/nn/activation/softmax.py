@@ -150,7 +150,8 @@ class LogSoftmax(_AlongOneAxis):
         if not input_grad:
             return None
         y, dim = saved
-        grad_input: Array = grad_output - np.exp(y) * grad_output.sum(axis=dim, keepdims=True)
+        with beyond_the_finite():
+            grad_input: Array = grad_output - np.exp(y) * grad_output.sum(axis=dim, keepdims=True)
         return grad_input
 
 
