@@ -140,7 +140,10 @@ def complex_step(hand: Module, case: Case, upstream: Any) -> Numbers:
 
 @contextlib.contextmanager
 def masks(seed: int) -> Iterator[None]:
-    """Let torch's dropout draw its masks as the hand-written one does: entry kept where random() >= p."""
+    """Let torch's dropout draw its masks as the hand-written one does: entry kept where random() >= p.
+
+    And its rrelu its slopes: lower + (upper - lower) * random().
+    """
     generator = np.random.default_rng([seed, 5])
 
     def dropout(input: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:
@@ -149,7 +152,15 @@ def masks(seed: int) -> Iterator[None]:
         keep = torch.tensor(generator.random(tuple(input.shape)) >= p, device=input.device)
         return input * keep / (1 - p if p < 1 else 1)
 
-    with mock.patch("torch.nn.functional.dropout", dropout):
+    def rrelu(
+        input: torch.Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, inplace: bool = False
+    ) -> torch.Tensor:
+        if not training:
+            return torch.rrelu(input, lower, upper, training=False)
+        slope = torch.tensor(lower + (upper - lower) * generator.random(tuple(input.shape)), dtype=input.dtype)
+        return torch.where(input <= 0, slope.to(input.device) * input, input)
+
+    with mock.patch("torch.nn.functional.dropout", dropout), mock.patch("torch.nn.functional.rrelu", rrelu):
         yield
 
 
