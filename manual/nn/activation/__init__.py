@@ -6,7 +6,7 @@ from manual.nn.activation.exponential import CELU, ELU, SELU
 from manual.nn.activation.gated import GLU, Mish, SiLU, silu
 from manual.nn.activation.gelu import GELU, gelu
 from manual.nn.activation.hard import Hardsigmoid, Hardswish, Hardtanh, ReLU6, Threshold
-from manual.nn.activation.rectifier import LeakyReLU, PReLU, ReLU, relu
+from manual.nn.activation.rectifier import LeakyReLU, PReLU, ReLU, RReLU, relu
 from manual.nn.activation.shrink import Hardshrink, Softshrink
 from manual.nn.activation.sigmoid import LogSigmoid, Sigmoid, Softplus, sigmoid, softplus
 from manual.nn.activation.softmax import LogSoftmax, Softmax, Softmax2d, Softmin, softmax, softmax_backward
@@ -28,6 +28,7 @@ __all__ = [
     "LogSoftmax",
     "Mish",
     "PReLU",
+    "RReLU",
     "ReLU",
     "ReLU6",
     "SiLU",

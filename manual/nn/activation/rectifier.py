@@ -126,3 +126,52 @@ class PReLU(Module):
     def _slope(self, x: Array) -> Array:
         """Return a in the shape that meets its entries of x: (C, 1, ...) for (N, C, *), () without channels."""
         return self.weight.data.reshape((-1, *[1] * (x.ndim - 2)) if x.ndim > 1 else ())
+
+
+class RReLU(Module):
+    """y = x for x > 0 and a x elsewhere, where each a is drawn from [lower, upper); in evaluation, a is their middle.
+
+    Partials: dy/dx = r, with r = 1 for x > 0 and r = a elsewhere, at x = 0 (and at -0) too, as in torch. The a are
+    numbers that were drawn, and no function of x.
+
+    Backward: grad_input = grad_output * r, with the r of forward: it is all that is saved. Drawn anew, it would be the
+    gradient of another function.
+
+    In training one number of [0, 1) is drawn for every entry of x, of both signs: a = lower + (upper - lower) u.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.RReLU.html; Xu et al. 2015,
+    https://arxiv.org/abs/1505.00853
+    """
+
+    def __init__(
+        self,
+        lower: float = 1.0 / 8,
+        upper: float = 1.0 / 3,
+        inplace: bool = False,
+        *,
+        generator: np.random.Generator | None = None,
+    ) -> None:
+        unsupported("RReLU", inplace=inplace or None)
+        if not lower <= upper:
+            raise ValueError(f"RReLU(lower={lower}, upper={upper}): lower must not be above upper")
+        self.lower, self.upper = float(lower), float(upper)
+        self.generator = np.random.default_rng() if generator is None else generator
+
+    def extra_repr(self) -> str:
+        """Return the two bounds."""
+        return f"lower={self.lower}, upper={self.upper}"
+
+    def forward(self, x: Array) -> tuple[Array, Array]:
+        """Return y and `saved` = r, both of the shape of x."""
+        check_array(x, "RReLU")
+        if self.training:
+            slope = self.lower + (self.upper - self.lower) * self.generator.random(x.shape)
+        else:
+            slope = np.full(x.shape, (self.lower + self.upper) / 2)
+        r = np.where(x.real <= 0, slope, 1).astype(x.real.dtype)
+        with beyond_the_finite():
+            return r * x, r
+
+    def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> Array | None:
+        """Return grad_input, of the shape of x."""
+        return grad_output * saved if input_grad else None
