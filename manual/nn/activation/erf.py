@@ -30,52 +30,54 @@ import numpy as np
 
 from manual.module import Array
 
-Quotient = tuple[tuple[float, ...], tuple[float, ...]]
+Polynomial = tuple[float, ...]  # its coefficients, the lowest power first
+Quotient = tuple[Polynomial, Polynomial]
 
-# Numerator and denominator, the lowest power first.
+
+def _polynomial(*lines: str) -> Polynomial:
+    """Return the coefficients that the lines list."""
+    return tuple(float(coefficient) for line in lines for coefficient in line.split())
+
+
 R1: Quotient = (
-    (
-        *(1.28379167095512558561e-1, -3.25042107247001499370e-1, -2.84817495755985104766e-2),
-        *(-5.77027029648944159157e-3, -2.37630166566501626084e-5),
+    _polynomial(
+        "1.28379167095512558561e-1 -3.25042107247001499370e-1 -2.84817495755985104766e-2 -5.77027029648944159157e-3",
+        "-2.37630166566501626084e-5",
     ),
-    (
-        *(1.0, 3.97917223959155352819e-1, 6.50222499887672944485e-2, 5.08130628187576562776e-3),
-        *(1.32494738004321644526e-4, -3.96022827877536812320e-6),
+    _polynomial(
+        "1 3.97917223959155352819e-1 6.50222499887672944485e-2 5.08130628187576562776e-3 1.32494738004321644526e-4",
+        "-3.96022827877536812320e-6",
     ),
 )
 C = 8.45062911510467529297e-1
 R2: Quotient = (
-    (
-        *(-2.36211856075265944077e-3, 4.14856118683748331666e-1, -3.72207876035701323847e-1),
-        *(3.18346619901161753674e-1, -1.10894694282396677476e-1, 3.54783043256182359371e-2),
-        -2.16637559486879084300e-3,
+    _polynomial(
+        "-2.36211856075265944077e-3 4.14856118683748331666e-1 -3.72207876035701323847e-1 3.18346619901161753674e-1",
+        "-1.10894694282396677476e-1 3.54783043256182359371e-2 -2.16637559486879084300e-3",
     ),
-    (
-        *(1.0, 1.06420880400844228286e-1, 5.40397917702171048937e-1, 7.18286544141962662868e-2),
-        *(1.26171219808761642112e-1, 1.36370839120290507362e-2, 1.19844998467991074170e-2),
+    _polynomial(
+        "1 1.06420880400844228286e-1 5.40397917702171048937e-1 7.18286544141962662868e-2 1.26171219808761642112e-1",
+        "1.36370839120290507362e-2 1.19844998467991074170e-2",
     ),
 )
 R3: Quotient = (
-    (
-        *(-9.86494403484714822705e-3, -6.93858572707181764372e-1, -1.05586262253232909814e1),
-        *(-6.23753324503260060396e1, -1.62396669462573470355e2, -1.84605092906711035994e2),
-        *(-8.12874355063065934246e1, -9.81432934416914548592),
+    _polynomial(
+        "-9.86494403484714822705e-3 -6.93858572707181764372e-1 -1.05586262253232909814e1 -6.23753324503260060396e1",
+        "-1.62396669462573470355e2 -1.84605092906711035994e2 -8.12874355063065934246e1 -9.81432934416914548592",
     ),
-    (
-        *(1.0, 1.96512716674392571292e1, 1.37657754143519042600e2, 4.34565877475229228821e2),
-        *(6.45387271733267880336e2, 4.29008140027567833386e2, 1.08635005541779435134e2),
-        *(6.57024977031928170135, -6.04244152148580987438e-2),
+    _polynomial(
+        "1 1.96512716674392571292e1 1.37657754143519042600e2 4.34565877475229228821e2 6.45387271733267880336e2",
+        "4.29008140027567833386e2 1.08635005541779435134e2 6.57024977031928170135 -6.04244152148580987438e-2",
     ),
 )
 R4: Quotient = (
-    (
-        *(-9.86494292470009928597e-3, -7.99283237680523006574e-1, -1.77579549177547519889e1),
-        *(-1.60636384855821916062e2, -6.37566443368389627722e2, -1.02509513161107724954e3),
-        -4.83519191608651397019e2,
+    _polynomial(
+        "-9.86494292470009928597e-3 -7.99283237680523006574e-1 -1.77579549177547519889e1 -1.60636384855821916062e2",
+        "-6.37566443368389627722e2 -1.02509513161107724954e3 -4.83519191608651397019e2",
     ),
-    (
-        *(1.0, 3.03380607434824582924e1, 3.25792512996573918826e2, 1.53672958608443695994e3),
-        *(3.19985821950859553908e3, 2.55305040643316442583e3, 4.74528541206955367215e2, -2.24409524465858183362e1),
+    _polynomial(
+        "1 3.03380607434824582924e1 3.25792512996573918826e2 1.53672958608443695994e3 3.19985821950859553908e3",
+        "2.55305040643316442583e3 4.74528541206955367215e2 -2.24409524465858183362e1",
     ),
 )
 UNDERFLOW = 120.0  # e^(-120^2) is 0 in every precision
@@ -113,7 +115,7 @@ def _by_piece(x: Array, *functions: Callable[[Array], Array]) -> Array:
     """Return the function of its piece, for x >= 0; of NaN the last, which hands it on."""
     x = np.minimum(x, UNDERFLOW)  # NumPy orders complex numbers by their real part
     piece = np.digitize(x.real, [0.84375, 1.25, 1 / 0.35])
-    result: Array = np.piecewise(x, [piece == 0, piece == 1, piece == 2, piece == 3], functions)
+    result: Array = np.piecewise(x, [piece == 0, piece == 1, piece == 2], functions)
     return result
 
 
@@ -124,12 +126,16 @@ def _tail(correction: Quotient, x: Array) -> Array:
     return result
 
 
-def _quotient(coefficients: Quotient, t: Array) -> Array:
-    """Return the quotient of two polynomials in t, by Horner's rule."""
-    numerator = denominator = np.zeros_like(t)
-    for coefficient in reversed(coefficients[0]):
-        numerator = numerator * t + coefficient
-    for coefficient in reversed(coefficients[1]):
-        denominator = denominator * t + coefficient
-    quotient: Array = numerator / denominator
+def _quotient(polynomials: Quotient, t: Array) -> Array:
+    """Return the quotient of two polynomials in t."""
+    above, below = polynomials
+    quotient: Array = _value(above, t) / _value(below, t)
     return quotient
+
+
+def _value(polynomial: Polynomial, t: Array) -> Array:
+    """Return c0 + t (c1 + t (c2 + ...)): Horner's rule."""
+    value = np.zeros_like(t)
+    for coefficient in reversed(polynomial):
+        value = value * t + coefficient
+    return value
