@@ -47,6 +47,7 @@ class Elementwise(Module):
 def beyond_the_finite() -> Any:
     """Let infinite inputs give what IEEE arithmetic gives, without a warning: inf - inf and 0 * inf are NaN.
 
-    torch computes so as well. The formulas themselves are written so that finite inputs do not get here.
+    torch computes so as well. Finite inputs need this only where a square is too large for its type and the result is
+    not: e^(-x^2/2) is 0 then.
     """
     return np.errstate(invalid="ignore", over="ignore", divide="ignore")

@@ -21,7 +21,7 @@ class ELU(Elementwise):
     Partials: dy/dx = 1 for x > 0 and a e^x for x < 0. At x = 0 (and at -0) torch takes a; for a = 1 there is no kink.
 
     Backward: grad_input = grad_output where x > 0, grad_output * a e^x elsewhere. That is also grad_output * (y + a),
-    which needs no exponential; but y + a cancels where y is near -a, so that the small gradients there were noise.
+    which needs no exponential; but y + a cancels where y is near -a, so that the small gradients there would be noise.
 
     For NaN torch gives grad_output or NaN, depending on where in the array it stands; here it is grad_output.
 
@@ -52,7 +52,7 @@ class CELU(Elementwise):
     whatever a is, which is what the division by a is for.
 
     Backward: grad_input = grad_output where x > 0, grad_output * e^(x/a) elsewhere. torch rounds the a of its backward
-    to float32, in float64 too: its e^(x/a) is off by 4e-8 (1 + |x/a|) where float32 does not have a.
+    to float32, in float64 too: its gradient is off by up to 6e-8 (1 + |x/a|) where float32 does not have a.
 
     For NaN torch gives grad_output or NaN, depending on where in the array it stands; here it is grad_output.
 
