@@ -7,6 +7,9 @@ no mutant has any more, or that a test tells from the code after all, is an erro
 BOTH_FORMULAS = "at 0 the formula for positive x and the one for negative x give the same value and the same derivative"
 TWO_COLUMNS = "the array has two columns: the slice ends with it"
 BOTH_OR_NEITHER = "both neurons were given the same input_grad, so both gradients are None or neither is"
+BOTH_SIDES = "at 0 both formulas give 0, and both have the derivative 1: there is no kink"
+LARGE_ENOUGH = "what is held there is 0 or 1, to the last bit, in every precision"
+EVEN = "h stands only in h^2 and in (h - x) (h + x), which have one value for h and -h, but for rounding"
 SAME_NAMES = "an attribute that exists is set anew: the dictionary that is walked keeps its size and order"
 
 EQUIVALENT: dict[tuple[str, str], dict[tuple[str, str], str]] = {
@@ -48,12 +51,45 @@ EQUIVALENT: dict[tuple[str, str], dict[tuple[str, str], str]] = {
         ("x1, x2 = x[..., 0:1], x[..., 1:2]", "x1, x2 = x[..., 0:1], x[..., 1:]"): TWO_COLUMNS,
         ("x1, x2 = x[..., 0:1], x[..., 1:2]", "x1, x2 = x[..., 0:1], x[..., 1:3]"): TWO_COLUMNS,
     },
+    ("manual/nn/activation/erf.py", ""): {
+        ("UNDERFLOW = 120.0", "UNDERFLOW = 240.0"): LARGE_ENOUGH,
+    },
+    ("manual/nn/activation/erf.py", "_tail"): {
+        ("h = np.trunc(256 * x.real) / 256", "h = -(np.trunc(256 * x.real) / 256)"): EVEN,
+        ("h = np.trunc(256 * x.real) / 256", "h = np.trunc(-(256 * x.real)) / 256"): EVEN,
+    },
+    ("manual/nn/activation/exponential.py", "CELU.function"): {
+        (
+            "return np.where(x.real > 0, x, self.alpha * np.expm1(x / self.alpha))",
+            "return np.where(x.real >= 0, x, self.alpha * np.expm1(x / self.alpha))",
+        ): BOTH_SIDES,
+        (
+            "return np.where(x.real > 0, x, self.alpha * np.expm1(x / self.alpha))",
+            "return np.where(x > 0, x, self.alpha * np.expm1(x / self.alpha))",
+        ): "NumPy orders complex numbers by their real part first, and where that is 0 " + BOTH_SIDES[5:],
+    },
+    ("manual/nn/activation/exponential.py", "CELU.gradient"): {
+        (
+            "return np.where(x <= 0, grad_output * np.exp(x / self.alpha), grad_output)",
+            "return np.where(x < 0, grad_output * np.exp(x / self.alpha), grad_output)",
+        ): BOTH_SIDES,
+    },
+    ("manual/nn/activation/gelu.py", ""): {
+        ("HELD = 64.0", "HELD = 128.0"): LARGE_ENOUGH,
+    },
     ("manual/nn/activation/sigmoid.py", "sigmoid"): {
         ("positive = x.real >= 0", "positive = x.real > 0"): BOTH_FORMULAS,
         (
             "positive = x.real >= 0",
             "positive = x >= 0",
         ): "NumPy orders complex numbers by their real part first, and where that is 0 " + BOTH_FORMULAS,
+    },
+    ("manual/nn/activation/sigmoid.py", "softplus"): {
+        ("positive = x.real >= 0", "positive = x.real > 0"): BOTH_FORMULAS,
+        (
+            "positive = x.real >= 0",
+            "positive = x >= 0",
+        ): "NumPy orders complex numbers by their real part first, and where that is 0 " + BOTH_FORMULAS[5:],
     },
     ("manual/nn/loss.py", "MSELoss.forward"): {
         (

@@ -47,7 +47,7 @@ class Elementwise(Module):
 def beyond_the_finite() -> Any:
     """Let infinite inputs give what IEEE arithmetic gives, without a warning: inf - inf and 0 * inf are NaN.
 
-    torch computes so as well. Finite inputs need this only where a square is too large for its type and the result is
-    not: e^(-x^2/2) is 0 then.
+    torch computes so as well. A finite input comes here where an intermediate is too large for its type and the result
+    is not: x^2 in e^(-x^2/2) = 0, or a branch that `np.where` does not choose.
     """
     return np.errstate(invalid="ignore", over="ignore", divide="ignore")

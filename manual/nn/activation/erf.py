@@ -135,7 +135,8 @@ def _quotient(polynomials: Quotient, t: Array) -> Array:
 
 def _value(polynomial: Polynomial, t: Array) -> Array:
     """Return c0 + t (c1 + t (c2 + ...)): Horner's rule."""
-    value = np.zeros_like(t)
-    for coefficient in reversed(polynomial):
+    *lower, highest = polynomial
+    value = np.full_like(t, highest)
+    for coefficient in reversed(lower):
         value = value * t + coefficient
     return value

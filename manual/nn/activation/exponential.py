@@ -1,8 +1,7 @@
 """Exponential linear units: the identity above 0, an exponential that levels off below.
 
 All three are s x for x > 0 and s a (e^(x/b) - 1) elsewhere: ELU has s = b = 1, CELU a = b, SELU two constants.
-e^z - 1 is `np.expm1`: near 0 the difference would cancel. It is taken of min(x, 0), so that it does not overflow where
-it is not used.
+e^z - 1 is `np.expm1`: near 0 the difference would cancel. For large x > 0 the exponential is infinite, and not chosen.
 """
 
 import numpy as np
@@ -38,11 +37,11 @@ class ELU(Elementwise):
 
     def function(self, x: Array) -> Array:
         """Return y, of the shape of x."""
-        return np.where(x.real > 0, x, self.alpha * np.expm1(_not_above_zero(x)))
+        return np.where(x.real > 0, x, self.alpha * np.expm1(x))
 
     def gradient(self, grad_output: Array, x: Array) -> Array:
         """Return grad_output * dy/dx."""
-        return np.where(x <= 0, grad_output * (self.alpha * np.exp(_not_above_zero(x))), grad_output)
+        return np.where(x <= 0, grad_output * (self.alpha * np.exp(x)), grad_output)
 
 
 class CELU(Elementwise):
@@ -71,11 +70,11 @@ class CELU(Elementwise):
 
     def function(self, x: Array) -> Array:
         """Return y, of the shape of x."""
-        return np.where(x.real > 0, x, self.alpha * np.expm1(_not_above_zero(x) / self.alpha))
+        return np.where(x.real > 0, x, self.alpha * np.expm1(x / self.alpha))
 
     def gradient(self, grad_output: Array, x: Array) -> Array:
         """Return grad_output * dy/dx."""
-        return np.where(x <= 0, grad_output * np.exp(_not_above_zero(x) / self.alpha), grad_output)
+        return np.where(x <= 0, grad_output * np.exp(x / self.alpha), grad_output)
 
 
 class SELU(Elementwise):
@@ -96,13 +95,8 @@ class SELU(Elementwise):
 
     def function(self, x: Array) -> Array:
         """Return y, of the shape of x."""
-        return SELU_SCALE * np.where(x.real > 0, x, SELU_ALPHA * np.expm1(_not_above_zero(x)))
+        return SELU_SCALE * np.where(x.real > 0, x, SELU_ALPHA * np.expm1(x))
 
     def gradient(self, grad_output: Array, x: Array) -> Array:
         """Return grad_output * dy/dx."""
-        return grad_output * (SELU_SCALE * np.where(x <= 0, SELU_ALPHA * np.exp(_not_above_zero(x)), 1))
-
-
-def _not_above_zero(x: Array) -> Array:
-    """Return min(x, 0); NaN stays."""
-    return np.where(x.real > 0, 0, x)
+        return grad_output * (SELU_SCALE * np.where(x <= 0, SELU_ALPHA * np.exp(x), 1))

@@ -62,8 +62,8 @@ class Softplus(Elementwise):
 
     Backward: grad_input = grad_output * sigmoid(b x), and grad_output where b x > threshold.
 
-    At the threshold of 20, y jumps by e^-20 / b = 2e-9 / b and its derivative by 2e-9: torch saves the logarithm of what
-    might overflow. The form here does not overflow; it takes the straight line where torch does, to be the same
+    At the threshold of 20, y jumps by e^-20 / b = 2e-9 / b and its derivative by 2e-9: torch saves the logarithm of
+    what might overflow. The form here does not overflow; it takes the straight line where torch does, to be the same
     function.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Softplus.html
