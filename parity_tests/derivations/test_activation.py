@@ -222,3 +222,12 @@ def test_three_pieces(module, low, high, inside, below, above, slopes):
         (7,),
         draw=lambda random, shape: 3 * abs(high) * random.uniform(-1, 1, shape),
     )
+
+
+def test_rrelu_in_evaluation():
+    prove(
+        nn.RReLU(0.25, 0.75).eval(),
+        lambda x: where(lambda x: x > 0, x, x / 2, x),
+        lambda g, x: where(lambda x: x > 0, g, g / 2, x),
+        (5,),
+    )
