@@ -125,7 +125,8 @@ class PReLU(Module):
 
     def _slope(self, x: Array) -> Array:
         """Return a in the shape that meets its entries of x: (C, 1, ...) for (N, C, *), () without channels."""
-        return self.weight.data.reshape((-1, *[1] * (x.ndim - 2)) if x.ndim > 1 else ())
+        a = self.weight.data
+        return a.reshape(-1, *[1] * (x.ndim - 2)) if x.ndim else a.reshape(())
 
 
 class RReLU(Module):
@@ -154,7 +155,7 @@ class RReLU(Module):
         unsupported("RReLU", inplace=inplace or None)
         if not lower <= upper:
             raise ValueError(f"RReLU(lower={lower}, upper={upper}): lower must not be above upper")
-        self.lower, self.upper = float(lower), float(upper)
+        self.lower, self.upper = lower, upper
         self.generator = np.random.default_rng() if generator is None else generator
 
     def extra_repr(self) -> str:

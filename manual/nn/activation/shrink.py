@@ -60,7 +60,7 @@ class Softshrink(Elementwise):
     def function(self, x: Array) -> Array:
         """Return y, of the shape of x."""
         near = (x.real >= -self.lambd) & (x.real <= self.lambd)
-        return np.where(near, 0, x - self.lambd * np.sign(x.real))
+        return np.where(near, 0, x - np.copysign(self.lambd, x.real))
 
     def gradient(self, grad_output: Array, x: Array) -> Array:
         """Return grad_output * dy/dx."""

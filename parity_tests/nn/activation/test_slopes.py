@@ -49,6 +49,11 @@ def test_channels_that_do_not_fit_are_refused(shape):
     check_refused(lambda nn: nn.PReLU(3), normal(*shape), error=ValueError, match=r"\(N, 3, \.\.\.\).*axis 1")
 
 
+@pytest.mark.parametrize("shape", [(), (2,)], ids=str)
+def test_without_an_axis_of_channels_there_is_one(shape):
+    check_refused(lambda nn: nn.PReLU(2), normal(*shape), error=ValueError, match=r"\(N, 2, \.\.\.\).*axis 1")
+
+
 def test_prelu_refuses():
     with pytest.raises(TypeError, match=r"float32 but was given float64.*astype"):
         nn.PReLU().forward(normal(3))
