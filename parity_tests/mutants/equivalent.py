@@ -91,6 +91,12 @@ EQUIVALENT: dict[tuple[str, str], dict[tuple[str, str], str]] = {
             "positive = x >= 0",
         ): "NumPy orders complex numbers by their real part first, and where that is 0 " + BOTH_FORMULAS[5:],
     },
+    ("manual/nn/activation/softmax.py", "softmax"): {
+        (
+            "e = np.exp(x - _largest(x, dim))",
+            "e = -np.exp(x - _largest(x, dim))",
+        ): "the sign is that of numerator and denominator: it cancels in the quotient",
+    },
     ("manual/nn/loss.py", "MSELoss.forward"): {
         (
             "difference = input - target",

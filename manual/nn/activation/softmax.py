@@ -34,9 +34,10 @@ def softmax_backward(grad_output: Array, y: Array, dim: int) -> Array:
 def _largest(x: Array, dim: int) -> Any:
     """Return max x along the axis, which stays with length 1; -inf where it is empty.
 
-    What is added to all x_k has no effect, so its own derivative has none: the real part will do.
+    What is added to all x_k has no effect, so that its own derivative has none. NumPy orders complex numbers by their
+    real part.
     """
-    return x.real.max(axis=dim, keepdims=True, initial=-np.inf)
+    return x.max(axis=dim, keepdims=True, initial=-np.inf)
 
 
 class _AlongOneAxis(Module):

@@ -1,4 +1,4 @@
-"""Sigmoid against torch, and where float arithmetic ends."""
+"""Sigmoid and Softplus against torch, and where float arithmetic ends."""
 
 import warnings
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from manual import nn
-from manual.nn.activation import sigmoid
+from manual.nn.activation import sigmoid, softplus
 from parity_tests.parity import check, normal
 
 
@@ -59,3 +59,17 @@ def test_sigmoid_is_its_formula_where_that_does_not_overflow():
     x[:1000] /= 20
     assert np.array_equal(sigmoid(x), 1 / (1 + np.exp(-x)))
     assert np.array_equal(sigmoid(-x), np.exp(-x) / (1 + np.exp(-x)))
+
+
+def test_softplus_is_its_formula_on_each_side():
+    """Bit for bit: x + log(1 + e^-x) from 0 on, log(1 + e^x) below."""
+    x = 20 * np.abs(normal(2000))
+    x[:1000] /= 20
+    assert np.array_equal(softplus(x), x + np.log1p(np.exp(-x)))
+    assert np.array_equal(softplus(-x), np.log1p(np.exp(-x)))
+
+
+def test_the_threshold_of_softplus_is_a_number_of_the_inputs_precision():
+    """float32's 0.1 is above 0.1 in float64, and not above its own 0.1, wherever the threshold came from."""
+    x = np.array([0.1], np.float32)
+    assert nn.Softplus(1.0, np.float64(0.1))(x) == softplus(x) == torch.nn.Softplus(1.0, 0.1)(torch.tensor(x)).numpy()
