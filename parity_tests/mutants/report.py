@@ -88,9 +88,9 @@ class Report:
             noticed = f"{outcome.tests} tests run it" if outcome.tests else "no test runs it"
             lines += ["", f"{mutant.file}:{mutant.line} {mutant.function} ({mutant.kind}; {noticed})"]
             lines += [f"  - {mutant.before}", f"  + {mutant.after}"]
-        lines += ["", *(f"equivalent.py: {line}" for line in self.wrong)]
+        lines += ["", *(f"equivalent: {line}" for line in self.wrong)]
         if self.whole and self.share > ALLOWED:
-            lines.append(f"equivalent.py: more than {ALLOWED:.0%} of all mutants; make the code say only what counts")
+            lines.append(f"equivalent: more than {ALLOWED:.0%} of all mutants; make the code say only what counts")
         counts = self.counts()
         verdict = "every mutant is killed or equivalent" if self.ok else "NOT every mutant is accounted for"
         lines.append(f"{verdict}: {counts['survived']} survived, {self.share:.2%} equivalent, {self.seconds:.0f} s")

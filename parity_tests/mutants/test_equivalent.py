@@ -11,4 +11,4 @@ from parity_tests.mutants.runner import ROOT
 def test_every_entry_is_a_mutant_of_its_function(file):
     keys = {mutant.key for mutant in mutants(file, (ROOT / file).read_text(encoding="utf-8"))}
     listed = {(*where, *lines) for where, entries in EQUIVALENT.items() for lines in entries if where[0] == file}
-    assert listed <= keys, f"equivalent.py: no such mutants any more; take them out: {sorted(listed - keys)}"
+    assert listed <= keys, f"equivalent: no such mutants any more; take them out: {sorted(listed - keys)}"

@@ -1,0 +1,10 @@
+"""Mutants that no test can tell from the code, each with its reason, a file for each family.
+
+{(file, function): {(the line before, the line after): reason}}, the lines as `make mutants` prints them. An entry that
+no mutant has any more, or that a test tells from the code after all, is an error.
+"""
+
+from parity_tests.mutants.equivalent import activation, base, loss, optim, rnn
+from parity_tests.mutants.equivalent.form import merged
+
+EQUIVALENT = merged(*(family.EQUIVALENT for family in (base, activation, loss, rnn, optim)))
