@@ -17,7 +17,7 @@ class Dropout(Module):
 
     The gradient passes where the entry passed, with the same factor; a second mask, or no factor, would be the
     gradient of another function. `saved` is m, one byte an entry. At p = 0 nothing is drawn and y = x. At p = 1 every
-    m is 0, and 0 / (1 - p) is 0 in place of 0 / 0: y and dL/dx are zero.
+    m is 0, and the division is left out: y and dL/dx are zero, not 0 / 0.
 
     x has any shape, y the same. Entry k is kept where the k-th number of `generator.random(x.shape)` is p or above.
     `inplace=True` is not supported, since forward never changes its input.
@@ -43,16 +43,16 @@ class Dropout(Module):
         if not self.training or self.p == 0:
             return x, None
         m = self.generator.random(x.shape) >= self.p
-        return self._scaled(x, m), m
+        with np.errstate(invalid="ignore"):  # an infinity that is dropped is 0 * inf = NaN, as in torch
+            return self._scaled(x * m), m
 
     def backward(self, grad_output: Array, saved: Array | None, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x."""
-        if not input_grad:
-            return None
-        return grad_output if saved is None else self._scaled(grad_output, saved)
+        if saved is None or not input_grad:
+            return grad_output if input_grad else None
+        with np.errstate(invalid="ignore"):
+            return self._scaled(grad_output * saved)
 
-    def _scaled(self, x: Array, m: Array) -> Array:
-        """Return m x / (1 - p)."""
-        with np.errstate(invalid="ignore"):  # an infinity that is dropped is 0 * inf = NaN, as in torch
-            scaled: Array = x * m / (1 - self.p if self.p < 1 else 1)
-        return scaled
+    def _scaled(self, kept: Array) -> Array:
+        """Return what is kept / (1 - p); at p = 1, where nothing is, the zeros as they are."""
+        return kept / (1 - self.p) if self.p < 1 else kept

@@ -159,7 +159,7 @@ def sizes_of(normalized_shape: int | Sequence[int], who: str) -> tuple[int, ...]
 
     Raises TypeError for what is no integer, ValueError for no axis at all or a negative size.
     """
-    sizes = tuple(normalized_shape) if isinstance(normalized_shape, Sequence) else (normalized_shape,)
+    sizes = normalized_shape if isinstance(normalized_shape, Sequence) else (normalized_shape,)
     if not all(isinstance(size, int | np.integer) for size in sizes):
         raise TypeError(f"{who}: normalized_shape is an integer or a tuple of them, not {normalized_shape}")
     if not sizes or min(sizes) < 0:

@@ -39,6 +39,18 @@ def test_the_mask_is_the_generators():
     assert not np.array_equal(layer(x), y), "one mask for ever"
 
 
+def test_a_number_that_is_p_keeps():
+    """Numbers are drawn from [0, 1): those below p have probability p, and p is not among them."""
+
+    class Drawn:
+        def random(self, shape):
+            return np.array([0.25, 0.2499, 0.2501, 0.0])
+
+    layer = nn.Dropout(0.25)
+    layer.generator = Drawn()
+    assert layer(np.full(4, 3.0)).tolist() == [4, 0, 4, 0]
+
+
 def test_evaluation_and_p_0_draw_nothing():
     for layer in (nn.Dropout(0.3).eval(), nn.Dropout(0)):
         before = layer.generator.bit_generator.state

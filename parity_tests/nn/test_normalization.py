@@ -76,7 +76,7 @@ def test_initial_state_is_torchs():
     assert list(hand) == list(theirs)
     for name, value in hand.items():
         assert value.dtype == np.float64
-        assert value.tolist() == theirs[name].tolist()
+        assert value.astype(str).tolist() == theirs[name].numpy().astype(str).tolist()  # 0.0, not -0.0
     assert nn.LayerNorm(3).weight.dtype == nn.LayerNorm(3).bias.dtype == np.float32
 
 
@@ -88,6 +88,7 @@ def test_repr(options):
 @pytest.mark.parametrize(
     ("shape", "normalized_shape", "error", "says"),
     [
+        ((3,), (3, -1), ValueError, r"0 or above, not \(3, -1\)"),
         ((3, 5), 4, ValueError, r"takes \(\.\.\., 4\).*\(3, 5\)"),
         ((3, 5), (5, 3), ValueError, r"takes \(\.\.\., 5, 3\)"),
         ((5,), (3, 5), ValueError, r"shape \(5,\)"),
@@ -100,6 +101,10 @@ def test_repr(options):
 )
 def test_bad_shapes(shape, normalized_shape, error, says):
     check_refused(lambda nn: nn.LayerNorm(normalized_shape), normal(*shape), error=error, match=says)
+
+
+def test_sizes_may_be_numpys():
+    assert repr(nn.LayerNorm([np.int64(2), 3])) == repr(torch.nn.LayerNorm([2, 3]))
 
 
 def test_bad_input():
