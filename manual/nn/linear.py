@@ -1,5 +1,7 @@
 """Linear layers, and the layer that does nothing."""
 
+import math
+
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -80,8 +82,9 @@ class Linear(Module):
 
     def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> Array | None:
         """Return grad_input (..., in_features); add to the gradients of weight and bias."""
-        x = saved.reshape(-1, self.in_features)  # (N, in): every axis but the last is a batch axis
-        g = grad_output.reshape(-1, self.out_features)  # (N, out)
+        N = math.prod(saved.shape[:-1])  # not -1, which is undecided where there are no features
+        x = saved.reshape(N, self.in_features)  # (N, in): every axis but the last is a batch axis
+        g = grad_output.reshape(N, self.out_features)  # (N, out)
         self.weight.accumulate(g.T @ x)  # (out, in)
         if self.bias is not None:
             self.bias.accumulate(g.sum(axis=0))  # (out,)

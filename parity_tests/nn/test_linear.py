@@ -120,8 +120,10 @@ def test_no_features_are_features(inputs, outputs):
     with pytest.warns(UserWarning, match="zero-element"):
         theirs = torch.nn.Linear(inputs, outputs)
     hand = nn.Linear(inputs, outputs)
-    y, _ = hand.forward(np.zeros((4, inputs), np.float32))
+    y, saved = hand.forward(np.zeros((4, inputs), np.float32))
     assert y.shape == (4, outputs)
+    assert hand.backward(y, saved).shape == (4, inputs)
+    assert hand.weight.grad.shape == hand.weight.shape
     assert hand.weight.shape == tuple(theirs.weight.shape)
     if not inputs:
         assert hand.bias.data.tolist() == theirs.bias.tolist() == y[0].tolist() == [0.0] * 3
