@@ -34,7 +34,7 @@ from manual.nn.activation import (
 from manual.nn.container import Sequential
 from manual.nn.dropout import Dropout
 from manual.nn.flatten import Flatten
-from manual.nn.linear import Identity, Linear
+from manual.nn.linear import Bilinear, Identity, Linear
 from manual.nn.loss import BCELoss, BCEWithLogitsLoss, MSELoss
 from manual.nn.normalization import LayerNorm
 from manual.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
@@ -50,6 +50,7 @@ __all__ = [
     "SELU",
     "BCELoss",
     "BCEWithLogitsLoss",
+    "Bilinear",
     "Dropout",
     "Flatten",
     "GRUCell",
