@@ -33,7 +33,7 @@ from manual.nn.activation import (
 )
 from manual.nn.container import Sequential
 from manual.nn.dropout import Dropout
-from manual.nn.flatten import Flatten
+from manual.nn.flatten import Flatten, Unflatten
 from manual.nn.linear import Bilinear, Identity, Linear
 from manual.nn.loss import BCELoss, BCEWithLogitsLoss, MSELoss
 from manual.nn.normalization import LayerNorm
@@ -86,4 +86,5 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Unflatten",
 ]

@@ -1,6 +1,7 @@
-"""Flatten: axes laid end to end."""
+"""Flatten: axes laid end to end; Unflatten: one axis taken apart."""
 
 import math
+from collections.abc import Sequence
 
 from manual.module import Array, Module, check_array
 
@@ -32,6 +33,52 @@ class Flatten(Module):
             raise ValueError(f"Flatten: start_dim {self.start_dim} lies behind end_dim {self.end_dim}; swap them")
         flat = math.prod(x.shape[start : end + 1])  # not -1: a size of 0 elsewhere would leave it undecided
         return x.reshape((*x.shape[:start], flat, *x.shape[end + 1 :])), x.shape
+
+    def backward(self, grad_output: Array, saved: tuple[int, ...], *, input_grad: bool = True) -> Array | None:
+        """Return grad_input, of the shape of x."""
+        return grad_output.reshape(saved) if input_grad else None
+
+
+class Unflatten(Module):
+    """Take the axis `dim` apart into axes of `unflattened_size`, last one fastest; the values stay.
+
+    The reverse of Flatten. Every entry of y is one entry of x, so grad_input is grad_output in the shape of x.
+
+    One of `unflattened_size` may be -1: it is what is left of the axis when the others are divided out. A negative
+    `dim` counts from the last axis.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Unflatten.html
+    """
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        if not isinstance(dim, int) or isinstance(dim, bool):
+            raise TypeError(f"Unflatten: dim is the number of an axis, not {dim!r}")
+        if not isinstance(unflattened_size, Sequence) or not all(isinstance(size, int) for size in unflattened_size):
+            raise TypeError(f"Unflatten: unflattened_size is a tuple of integers, not {unflattened_size!r}")
+        sizes = tuple(unflattened_size)
+        if not sizes or min(sizes) < -1 or sizes.count(-1) > 1:
+            raise ValueError(f"Unflatten: unflattened_size has one size or more, at most one of them -1, not {sizes}")
+        self.dim, self.unflattened_size = dim, unflattened_size
+
+    def extra_repr(self) -> str:
+        """Return the axis and its sizes."""
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+    def forward(self, x: Array) -> tuple[Array, tuple[int, ...]]:
+        """Return y and `saved` = the shape of x.
+
+        Raises IndexError for an axis that x does not have and ValueError where the sizes do not make up the axis.
+        """
+        check_array(x, "Unflatten")
+        if not -x.ndim <= self.dim < x.ndim:
+            raise IndexError(f"Unflatten: x has {x.ndim} axes, and none is axis {self.dim}")
+        dim = self.dim % x.ndim
+        known = math.prod(size for size in self.unflattened_size if size != -1)
+        rest = x.shape[dim] // known if known else -1  # 0 / 0 may be any size, and nothing else makes up for a 0
+        sizes = tuple(rest if size == -1 else size for size in self.unflattened_size)
+        if math.prod(sizes) != x.shape[dim] or -1 in sizes:
+            raise ValueError(f"Unflatten: {self.unflattened_size} does not multiply up to {x.shape[dim]}, axis {dim}")
+        return x.reshape((*x.shape[:dim], *sizes, *x.shape[dim + 1 :])), x.shape
 
     def backward(self, grad_output: Array, saved: tuple[int, ...], *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x."""
