@@ -38,6 +38,7 @@ from manual.nn.linear import Bilinear, Identity, Linear
 from manual.nn.loss import BCELoss, BCEWithLogitsLoss, MSELoss
 from manual.nn.normalization import LayerNorm
 from manual.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from manual.nn.sparse import Embedding
 
 __all__ = [
     "CELU",
@@ -52,6 +53,7 @@ __all__ = [
     "BCEWithLogitsLoss",
     "Bilinear",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GRUCell",
     "Hardshrink",
