@@ -48,3 +48,10 @@ def test_forward_takes_torchs_arguments(hand):
     assert len(mine) >= len(theirs)
     if len(theirs) > 1:
         assert mine[: len(theirs)] == theirs
+
+
+@pytest.mark.parametrize("hand", CLASSES, ids=lambda hand: hand.__name__)
+def test_backward_is_the_contracts(hand):
+    """(grad_output, saved, *, input_grad=True), whether it is used or not."""
+    mine = [(p.name, p.kind, p.default) for p in arguments(hand.backward)]
+    assert mine == [(p.name, p.kind, p.default) for p in arguments(Module.backward)]
