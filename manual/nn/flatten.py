@@ -55,10 +55,10 @@ class Unflatten(Module):
             raise TypeError(f"Unflatten: dim is the number of an axis, not {dim!r}")
         if not isinstance(unflattened_size, Sequence) or not all(isinstance(size, int) for size in unflattened_size):
             raise TypeError(f"Unflatten: unflattened_size is a tuple of integers, not {unflattened_size!r}")
-        sizes = tuple(unflattened_size)
+        sizes = unflattened_size
         if not sizes or min(sizes) < -1 or sizes.count(-1) > 1:
             raise ValueError(f"Unflatten: unflattened_size has one size or more, at most one of them -1, not {sizes}")
-        self.dim, self.unflattened_size = dim, unflattened_size
+        self.dim, self.unflattened_size = dim, sizes
 
     def extra_repr(self) -> str:
         """Return the axis and its sizes."""

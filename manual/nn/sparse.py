@@ -121,7 +121,7 @@ class Embedding(Module):
         np.add.at(grad, saved, grad_output)  # unlike grad[saved] += grad_output, once for every index
         if self.scale_grad_by_freq:
             count = np.bincount(saved.reshape(-1), minlength=self.num_embeddings)
-            grad /= np.maximum(count, 1)[:, None].astype(grad.dtype)  # (num_embeddings, 1)
+            grad /= np.maximum(count, 1)[:, None]  # (num_embeddings, 1)
         if self.padding_idx is not None:
             grad[self.padding_idx] = 0
         self.weight.accumulate(grad)

@@ -32,6 +32,22 @@ def test_sizes(sizes, dtype):
     check(lambda nn: nn.Embedding(*sizes), integers(5, below=sizes[0]), dtype=dtype)
 
 
+def test_an_index_may_be_a_number_of_numpys():
+    layer = nn.Embedding(5, 3)
+    y, saved = layer.forward(np.int64(2))
+    layer.backward(y, saved)
+    assert np.array_equal(y, layer.weight.data[2])
+    assert np.array_equal(layer.weight.grad[2], y)
+
+
+def test_rows_without_a_gradient_have_0():
+    """Not -0: bits as in torch."""
+    layer = nn.Embedding(5, 3)
+    y, saved = layer.forward(REPEATED)
+    layer.backward(y, saved)
+    assert layer.weight.grad[3].astype(str).tolist() == ["0.0"] * 3
+
+
 def test_no_rows():
     y, saved = nn.Embedding(0, 4).forward(np.zeros((2, 0), np.int64))
     assert y.shape == tuple(torch.nn.Embedding(0, 4)(torch.zeros(2, 0, dtype=int)).shape) == (2, 0, 4)
