@@ -32,6 +32,8 @@ from manual.nn.activation import (
     Threshold,
 )
 from manual.nn.container import Sequential
+from manual.nn.activation import Sigmoid
+from manual.nn.container import ModuleList, Sequential
 from manual.nn.dropout import Dropout
 from manual.nn.flatten import Flatten, Unflatten
 from manual.nn.linear import Bilinear, Identity, Linear
@@ -71,6 +73,7 @@ __all__ = [
     "Mish",
     "Module",
     "PReLU",
+    "ModuleList",
     "Parameter",
     "RNNCell",
     "RReLU",

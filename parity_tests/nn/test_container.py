@@ -1,4 +1,4 @@
-"""Sequential against torch."""
+"""Sequential against torch, forwards and backwards."""
 
 from collections import OrderedDict
 
