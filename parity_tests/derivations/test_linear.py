@@ -28,4 +28,4 @@ def test_bilinear():
         G = g[:, :, None, None]
         return (G * W * b).sum((1, 3)), (G * a * W).sum((1, 2)), (G * a * b).sum(0), g.sum(0)
 
-    prove(nn.Bilinear(2, 3, 2), y, backward, (3, 2), (3, 3))
+    prove(nn.Bilinear(2, 3, 1), y, backward, (2, 2), (2, 3))
