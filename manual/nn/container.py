@@ -1,7 +1,7 @@
 """Containers: modules made of modules."""
 
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any, Self, SupportsIndex, overload
 
@@ -13,6 +13,8 @@ class _Row(Module):
 
     The names are "0", "1", ... as in torch, and are numbered anew after a deletion or an insertion.
     """
+
+    _slice: Callable[[slice], Self]
 
     def _hold(self, modules: Mapping[str, Module]) -> None:
         """Hold these modules in this order, and no others."""
@@ -28,11 +30,11 @@ class _Row(Module):
             setattr(self, name, module)
 
     def _at(self, index: SupportsIndex) -> int:
-        """Return the number, counted from the start."""
+        """Return the number of a module that is here, from either end."""
         at, length = operator.index(index), len(self)
         if not -length <= at < length:
             raise IndexError(f"{type(self).__name__} has {length} modules, and none is number {at}")
-        return at % length
+        return at
 
     def __iter__(self) -> Iterator[Module]:
         return (module for _, module in self.named_children())
@@ -46,9 +48,6 @@ class _Row(Module):
     def __getitem__(self, index: slice) -> Self: ...
     def __getitem__(self, index: SupportsIndex | slice) -> Module | Self:
         return self._slice(index) if isinstance(index, slice) else list(self)[self._at(index)]
-
-    def _slice(self, index: slice) -> Self:
-        raise NotImplementedError
 
     def __setitem__(self, index: SupportsIndex, module: Module) -> None:
         children = dict(self.named_children())

@@ -76,6 +76,7 @@ SAME = {
 NUMBERED = {
     "insert": lambda nn, m: (m.insert(2, nn.Sigmoid()), m)[1],
     "insert first": lambda nn, m: (m.insert(0, nn.Sigmoid()), m)[1],
+    "insert before all": lambda nn, m: (m.insert(-4 if isinstance(m, nn.Sequential) else 0, nn.Sigmoid()), m)[1],
     "insert last": lambda nn, m: (m.insert(4, nn.Sigmoid()), m)[1],
     "plus in place": lambda nn, m: plus(
         m, type(m)(*([layers(nn, 7)] if isinstance(m, nn.ModuleList) else layers(nn, 7)))
@@ -153,7 +154,8 @@ def test_a_module_is_moved_not_copied():
     [
         (lambda m: m[4], IndexError, "has 4 modules, and none is number 4"),
         (lambda m: m[-5], IndexError, "none is number -5"),
-        (lambda m: m["0"], TypeError, "'str'"),
+        (lambda m: m["0"], TypeError, "'str'.*as an integer"),
+        (lambda m: m[1.0], TypeError, "'float'.*as an integer"),
         (lambda m: put(m, 4, m[0]), IndexError, "none is number 4"),
         (lambda m: put(m, slice(0, 1), m[0]), TypeError, "'slice'"),
         (lambda m: put(m, 0, 3), TypeError, "takes modules, not int for '0'"),
