@@ -33,12 +33,14 @@ from manual.nn.activation import (
 )
 from manual.nn.container import Sequential
 from manual.nn.activation import Sigmoid
+from manual.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from manual.nn.container import ModuleList, Sequential
 from manual.nn.dropout import Dropout
 from manual.nn.flatten import Flatten, Unflatten
+from manual.nn.instancenorm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from manual.nn.linear import Bilinear, Identity, Linear
 from manual.nn.loss import BCELoss, BCEWithLogitsLoss, MSELoss
-from manual.nn.normalization import LayerNorm
+from manual.nn.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from manual.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from manual.nn.sparse import Embedding
 
@@ -53,6 +55,9 @@ __all__ = [
     "SELU",
     "BCELoss",
     "BCEWithLogitsLoss",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
     "Bilinear",
     "Dropout",
     "Embedding",
@@ -62,19 +67,25 @@ __all__ = [
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
+    "GroupNorm",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
     "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogSigmoid",
     "LogSoftmax",
+    "LocalResponseNorm",
     "MSELoss",
     "Mish",
     "Module",
     "PReLU",
     "ModuleList",
     "Parameter",
+    "RMSNorm",
     "RNNCell",
     "RReLU",
     "ReLU",

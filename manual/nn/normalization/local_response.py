@@ -1,0 +1,71 @@
+"""LocalResponseNorm: each channel divided by what its neighbours show."""
+
+import numpy as np
+
+from manual.module import Array, Module, check_array
+
+
+class LocalResponseNorm(Module):
+    """y = x D^-beta, where D grows with the squares in the `size` channels around each entry's own.
+
+    For channel c, at each position of each sample alike, W(c) are the channels from c - floor(size / 2) to
+    c + floor((size - 1) / 2), those that exist:
+
+        D[c] = k + (alpha / size) sum_(i in W(c)) x[i]^2            y[c] = x[c] D[c]^-beta
+
+    The sum is divided by `size` at the edges as well, where fewer channels exist: those beyond count as zeros. x[j]
+    reaches L by itself, with D held, and through each D[c] whose window has j in it. With g = dL/dy,
+
+        dy[c]/dD[c] = -beta x[c] D[c]^(-beta-1)           dD[c]/dx[j] = (2 alpha / size) x[j]   for j in W(c)
+
+        dL/dx[j] = g[j] D[j]^-beta - (2 alpha beta / size) x[j] sum_(c: j in W(c)) g[c] x[c] D[c]^(-beta-1)
+
+    j is in W(c) where c lies between j - floor((size - 1) / 2) and j + floor(size / 2): the window of the backward
+    is that of the forward turned round, and the two differ where `size` is even.
+
+    The window's sum is taken as `size` shifted additions. Differences of a running sum would need two, but subtract
+    large numbers where a neighbour is large. x has shape (N, C, ...) with three axes or more, y the same.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LocalResponseNorm.html; Krizhevsky, Sutskever and
+    Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012, section 3.3.
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        if not isinstance(size, int | np.integer) or size < 1:
+            raise ValueError(f"LocalResponseNorm: size is a number of channels, 1 or above, not {size}")
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+    def forward(self, input: Array) -> tuple[Array, tuple[Array, Array]]:
+        """Return y and `saved` = (x, D). Raises ValueError for fewer than three axes."""
+        check_array(input, "LocalResponseNorm")
+        if input.ndim < 3:
+            raise ValueError(f"LocalResponseNorm takes (N, C, ...), three axes or more, not shape {input.shape}")
+        before, after = self.size // 2, (self.size - 1) // 2
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # inf, 0 or NaN, as in torch
+            D = self.k + self.alpha * (_window_sum(input * input, before, after) / self.size)  # (N, C, ...)
+            return input / D**self.beta, (input, D)
+
+    def backward(self, grad_output: Array, saved: tuple[Array, Array], *, input_grad: bool = True) -> Array | None:
+        """Return grad_input, of the shape of x."""
+        if not input_grad:
+            return None
+        x, D = saved
+        before, after = (self.size - 1) // 2, self.size // 2
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            through_D = _window_sum(grad_output * x / (D**self.beta * D), before, after)  # (N, C, ...)
+            grad_x: Array = grad_output / D**self.beta - 2 * self.alpha * self.beta / self.size * x * through_D
+        return grad_x
+
+
+def _window_sum(x: Array, before: int, after: int) -> Array:
+    """Return sum_i x[:, i] for each channel c, over those i from c - before to c + after that exist."""
+    beyond = [(0, 0), (before, after)] + [(0, 0)] * (x.ndim - 2)
+    padded = np.pad(x, beyond)  # (N, before + C + after, ...)
+    total = np.zeros_like(x)
+    for shift in range(before + 1 + after):
+        total = total + padded[:, shift : shift + x.shape[1]]
+    return total
