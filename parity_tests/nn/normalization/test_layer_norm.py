@@ -29,7 +29,7 @@ def test_layer_norm_pairs(options, training, dtype):
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(
-    st.lists(st.integers(2, 4), min_size=1, max_size=2),
+    st.lists(st.integers(3, 4), min_size=1, max_size=2),
     st.lists(st.integers(0, 3), max_size=2),
     st.booleans(),
     st.booleans(),
