@@ -54,7 +54,7 @@ class NormBase(Affine):
         super().__init__((num_features,), affine, bias, dtype)
         self.register_buffer("running_mean", np.zeros(num_features, dtype) if track_running_stats else None)
         self.register_buffer("running_var", np.ones(num_features, dtype) if track_running_stats else None)
-        self.register_buffer("num_batches_tracked", np.array(0, np.int64) if track_running_stats else None)
+        self.register_buffer("num_batches_tracked", np.array(0) if track_running_stats else None)
 
     def reset_running_stats(self) -> None:
         """Forget the batches that were seen: mean 0, variance 1, number 0."""
@@ -94,7 +94,7 @@ class NormBase(Affine):
         else:
             shape = (self.num_features, *(1,) * (input.ndim - channel - 1))
             mean, var = self.running_mean.reshape(shape), self.running_var.reshape(shape)  # (C, 1, ..., 1)
-        xhat, rstd = standardize(input, mean, var, self.eps)
+        xhat, rstd = standardize(input, mean, var, eps=self.eps)
         return self._affine(xhat, (channel,)), (xhat, rstd, own)
 
     def _track(self, mean: Array, var: Array, n: int, samples: Axes) -> None:

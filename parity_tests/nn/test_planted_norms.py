@@ -63,7 +63,7 @@ def test_a_biased_variance_is_not_an_unbiased_one(where, build, shape):
 
 @pytest.mark.parametrize(("where", "build", "shape"), NORMS.values(), ids=NORMS)
 def test_eps_belongs_under_the_root(where, build, shape):
-    def beside(x, average, var, eps):
+    def beside(x, average, var, *, eps):
         rstd = 1 / (np.sqrt(var) + eps)
         return (x - average) * rstd, rstd
 

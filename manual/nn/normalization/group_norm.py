@@ -71,7 +71,7 @@ class GroupNorm(Affine):
         groups = self._groups(input)
         if groups.shape[0] * groups.shape[2] == 1:
             raise ValueError(f"GroupNorm: an input of shape {input.shape} has one value a group, which is its mean")
-        xhat, rstd = standardize(groups, *moments(groups, (2,)), self.eps)  # (N, groups, n), (N, groups, 1)
+        xhat, rstd = standardize(groups, *moments(groups, (2,)), eps=self.eps)  # (N, groups, n), (N, groups, 1)
         xhat = xhat.reshape(input.shape)  # (N, C, ...)
         return self._affine(xhat, (1,)), (xhat, rstd)
 

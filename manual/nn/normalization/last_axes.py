@@ -72,7 +72,7 @@ class LayerNorm(Affine):
         """
         check_array(x, "LayerNorm", self._dtype)
         axes = last_axes(x, self.normalized_shape, "LayerNorm")
-        xhat, rstd = standardize(x, *moments(x, axes), self.eps)  # (..., *normalized_shape), (..., 1, ..., 1)
+        xhat, rstd = standardize(x, *moments(x, axes), eps=self.eps)  # (..., *normalized_shape), (..., 1, ..., 1)
         return self._affine(xhat, axes), (xhat, rstd)
 
     def backward(self, grad_output: Array, saved: Saved, *, input_grad: bool = True) -> Array | None:

@@ -16,15 +16,17 @@ class LocalResponseNorm(Module):
     The sum is divided by `size` at the edges as well, where fewer channels exist: those beyond count as zeros. x[j]
     reaches L by itself, with D held, and through each D[c] whose window has j in it. With g = dL/dy,
 
-        dy[c]/dD[c] = -beta x[c] D[c]^(-beta-1)           dD[c]/dx[j] = (2 alpha / size) x[j]   for j in W(c)
+        dy[c]/dD[c] = -beta x[c] D[c]^(-beta-1) = -beta y[c] / D[c]
+        dD[c]/dx[j] = (2 alpha / size) x[j]   for j in W(c)
 
-        dL/dx[j] = g[j] D[j]^-beta - (2 alpha beta / size) x[j] sum_(c: j in W(c)) g[c] x[c] D[c]^(-beta-1)
+        dL/dx[j] = g[j] D[j]^-beta - (2 alpha beta / size) x[j] sum_(c: j in W(c)) g[c] y[c] / D[c]
 
     j is in W(c) where c lies between j - floor((size - 1) / 2) and j + floor(size / 2): the window of the backward
     is that of the forward turned round, and the two differ where `size` is even.
 
-    The window's sum is taken as `size` shifted additions. Differences of a running sum would need two, but subtract
-    large numbers where a neighbour is large. x has shape (N, C, ...) with three axes or more, y the same.
+    The last factor is y / D, not x / D^(beta+1): that power overflows long before D does. The window's sum is taken
+    as `size` shifted additions; differences of a running sum would need two, but subtract large numbers where a
+    neighbour is large. x has shape (N, C, ...) with three axes or more, y the same.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LocalResponseNorm.html; Krizhevsky, Sutskever and
     Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012, section 3.3.
@@ -55,8 +57,9 @@ class LocalResponseNorm(Module):
             return None
         x, D = saved
         before, after = (self.size - 1) // 2, self.size // 2
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            through_D = _window_sum(grad_output * x / (D**self.beta * D), before, after)  # (N, C, ...)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            y = x / D**self.beta
+            through_D = _window_sum(grad_output * y / D, before, after)  # (N, C, ...)
             grad_x: Array = grad_output / D**self.beta - 2 * self.alpha * self.beta / self.size * x * through_D
         return grad_x
 
@@ -65,7 +68,5 @@ def _window_sum(x: Array, before: int, after: int) -> Array:
     """Return sum_i x[:, i] for each channel c, over those i from c - before to c + after that exist."""
     beyond = [(0, 0), (before, after)] + [(0, 0)] * (x.ndim - 2)
     padded = np.pad(x, beyond)  # (N, before + C + after, ...)
-    total = np.zeros_like(x)
-    for shift in range(before + 1 + after):
-        total = total + padded[:, shift : shift + x.shape[1]]
+    total: Array = np.add.reduce([padded[:, shift : shift + x.shape[1]] for shift in range(before + 1 + after)])
     return total

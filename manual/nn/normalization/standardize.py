@@ -25,7 +25,7 @@ def moments(x: Array, axes: Axes) -> tuple[Array, Array]:
         return mean, mean_over(c * c, axes)  # c * c, not np.var: a complex step passes through
 
 
-def standardize(x: Array, mean: Array, var: Array, eps: float) -> Saved:
+def standardize(x: Array, mean: Array, var: Array, *, eps: float) -> Saved:
     """Return xhat = (x - mean) rstd and rstd = 1 / sqrt(var + eps), the reciprocal of the standard deviation.
 
     `eps` keeps rstd finite where var is 0, and is added inside the root, so that the slope of the root stays finite

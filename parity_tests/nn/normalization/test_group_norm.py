@@ -75,6 +75,12 @@ def test_no_positions(dtype):
     assert layer.weight.grad.tolist() == layer.bias.grad.tolist() == [0.0] * 4
 
 
+def test_no_channels():
+    assert repr(nn.GroupNorm(2, 0)) == repr(torch.nn.GroupNorm(2, 0))
+    y, saved = nn.GroupNorm(2, 0).forward(np.zeros((3, 0), np.float32))
+    assert nn.GroupNorm(2, 0).backward(y, saved).shape == y.shape == (3, 0)
+
+
 def test_ends_of_the_range():
     rows = [[1e30, -1e30, 2, 1], [np.inf, 1, 2, 1], [np.nan, 1, 2, 1], [3e38, 3e38, 2, 1], [2, 2, 2, 2]]
     x = np.array(rows, np.float32)

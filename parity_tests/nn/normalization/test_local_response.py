@@ -67,6 +67,23 @@ def test_ends_of_the_range(k):
     np.testing.assert_allclose(layer.backward(g, saved), x_t.grad.numpy(), rtol=1e-4, atol=1e-6)
 
 
+def test_large_entries_have_a_gradient():
+    """D is 1e38 / 3 in float32: D^beta is a number still, D^(beta + 1) is not."""
+    x, g = np.full((1, 3, 1), 1e19, np.float32), np.full((1, 3, 1), 1e30, np.float32)
+    layer, wide = nn.LocalResponseNorm(3, alpha=1, beta=0.75), nn.LocalResponseNorm(3, alpha=1, beta=0.75)
+    grad = layer.backward(g, layer.forward(x)[1])
+    exact = wide.backward(g.astype(float), wide.forward(x.astype(float))[1])
+    assert np.abs(exact).min() > 1
+    np.testing.assert_allclose(grad, exact, rtol=1e-5)
+
+
+def test_a_divisor_of_0():
+    x = np.array([[1.0], [-1.0], [2.0], [0.0]], np.float32)[None]
+    theirs = torch.nn.LocalResponseNorm(1, alpha=1, k=-1)(torch.tensor(x)).numpy()
+    assert np.isinf(theirs[0, :2, 0]).all()
+    np.testing.assert_allclose(nn.LocalResponseNorm(1, alpha=1, k=-1)(x), theirs, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("size", "shape", "says"),
     [

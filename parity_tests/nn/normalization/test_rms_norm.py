@@ -98,7 +98,10 @@ def test_bad_shapes(shape, normalized_shape, error, says):
 
 
 def test_bad_input():
-    check_refused(lambda nn: nn.RMSNorm(3), np.ones((2, 3), int), error=TypeError, match=r"RMSNorm.*floats, not int64")
+    def build(nn):
+        return nn.RMSNorm(3, elementwise_affine=False)
+
+    check_refused(build, np.ones((2, 3), int), error=TypeError, match=r"RMSNorm.*floats, not int64")
     with pytest.raises(TypeError, match=r"RMSNorm has parameters of float32 but was given float64"):
         nn.RMSNorm(3).forward(np.ones((2, 3)))
     with pytest.raises(NotImplementedError, match="RMSNorm does not support device"):
