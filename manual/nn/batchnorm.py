@@ -101,10 +101,10 @@ class NormBase(Affine):
         """Move the running statistics towards these; where each sample has its own, towards their mean."""
         m = self._momentum()
         if n and mean.size:  # nothing is learnt from nothing
-            with np.errstate(over="ignore", invalid="ignore"):  # inf or NaN stay what they are, as in torch
-                new_mean, new_var = mean.mean(axis=samples), (var * n / (n - 1)).mean(axis=samples)  # (C, 1, ..., 1)
-                self.running_mean = (1 - m) * self.running_mean + m * new_mean.reshape(self.num_features)
-                self.running_var = (1 - m) * self.running_var + m * new_var.reshape(self.num_features)
+            with np.errstate(over="ignore", invalid="ignore"):  # inf and NaN are tracked as well, as in torch
+                new_mean, new_var = (m * mean).mean(axis=samples), (m * var * n / (n - 1)).mean(axis=samples)
+                self.running_mean = (1 - m) * self.running_mean + new_mean.reshape(self.num_features)
+                self.running_var = (1 - m) * self.running_var + new_var.reshape(self.num_features)
 
     def _momentum(self) -> float:
         """Return the share of new statistics in the running ones."""

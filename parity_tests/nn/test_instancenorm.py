@@ -81,6 +81,17 @@ def test_steps_in_a_row_and_then_evaluation(options, dtype):
         np.testing.assert_allclose(p.grad, q.grad.numpy(), rtol=near["rtol"], atol=10 * near["atol"])
 
 
+@pytest.mark.parametrize("momentum", [0.1, 1.0])
+def test_ends_of_the_range(momentum):
+    """Variances whose sum over the samples may overflow, and means of inf and -inf: as in torch, and no warning."""
+    x = np.zeros((4, 2, 3), np.float32)
+    x[:, 0], x[0, 1, 0], x[1, 1, 0] = [1e19, -1e19, 0], np.inf, -np.inf
+    hand, theirs = (side.InstanceNorm1d(2, track_running_stats=True, momentum=momentum) for side in (nn, torch.nn))
+    np.testing.assert_allclose(hand(x), theirs(torch.tensor(x)).numpy(), rtol=1e-6)
+    for name, value in theirs.named_buffers():
+        np.testing.assert_allclose(getattr(hand, name), value.numpy(), rtol=1e-6)
+
+
 def test_an_empty_batch():
     """Nothing is learnt from it; torch's is an IndexError."""
     layer = nn.InstanceNorm1d(3, affine=True, track_running_stats=True)
