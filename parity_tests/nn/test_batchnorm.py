@@ -93,6 +93,7 @@ def test_without_momentum_all_batches_count_alike():
     np.testing.assert_allclose(layer.running_var, np.mean([b.var(axis=0, ddof=1) for b in batches], axis=0), rtol=1e-14)
     assert layer.num_batches_tracked == 3
     assert layer.num_batches_tracked.dtype == np.int64
+    assert isinstance(layer.num_batches_tracked, np.ndarray)
     layer.reset_running_stats()
     theirs = torch.nn.BatchNorm1d(3).double()
     for name, value in theirs.named_buffers():
