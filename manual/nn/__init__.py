@@ -31,8 +31,6 @@ from manual.nn.activation import (
     Tanhshrink,
     Threshold,
 )
-from manual.nn.container import Sequential
-from manual.nn.activation import Sigmoid
 from manual.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from manual.nn.container import ModuleList, Sequential
 from manual.nn.dropout import Dropout
@@ -63,11 +61,11 @@ __all__ = [
     "Embedding",
     "Flatten",
     "GRUCell",
+    "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
-    "GroupNorm",
     "Identity",
     "InstanceNorm1d",
     "InstanceNorm2d",
@@ -76,14 +74,14 @@ __all__ = [
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
-    "LocalResponseNorm",
     "MSELoss",
     "Mish",
     "Module",
-    "PReLU",
     "ModuleList",
+    "PReLU",
     "Parameter",
     "RMSNorm",
     "RNNCell",

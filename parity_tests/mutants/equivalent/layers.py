@@ -1,0 +1,30 @@
+"""Mutants of layers, norms and containers that no test can tell from the code, each with its reason."""
+
+from parity_tests.mutants.equivalent.form import Equivalent
+
+UNSIGNED = "an integer 0 has no sign"
+SQUARED = "only its square is used, and a difference turned round has the same one, bit for bit"
+
+EQUIVALENT: Equivalent = {
+    ("manual/nn/batchnorm.py", "NormBase.__init__"): {
+        (
+            'self.register_buffer("num_batches_tracked", np.array(0) if track_running_stats else None)',
+            'self.register_buffer("num_batches_tracked", -np.array(0) if track_running_stats else None)',
+        ): UNSIGNED,
+    },
+    ("manual/nn/batchnorm.py", "NormBase.reset_running_stats"): {
+        (
+            "self.num_batches_tracked = np.zeros_like(self.num_batches_tracked)",
+            "self.num_batches_tracked = -np.zeros_like(self.num_batches_tracked)",
+        ): UNSIGNED,
+    },
+    ("manual/nn/normalization/standardize.py", "moments"): {
+        ("c = x - mean", "c = mean - x"): SQUARED,
+    },
+    ("manual/nn/sparse.py", "Embedding.backward"): {
+        (
+            "def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> None:",
+            "def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = False) -> None:",
+        ): "an index has no gradient, asked for or not",
+    },
+}
