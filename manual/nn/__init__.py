@@ -41,6 +41,19 @@ from manual.nn.loss import BCELoss, BCEWithLogitsLoss, MSELoss
 from manual.nn.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from manual.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from manual.nn.sparse import Embedding
+from manual.nn.flatten import Flatten
+from manual.nn.linear import Identity, Linear
+from manual.nn.loss import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    HuberLoss,
+    L1Loss,
+    MSELoss,
+    MultiLabelSoftMarginLoss,
+    SmoothL1Loss,
+    SoftMarginLoss,
+)
+from manual.nn.normalization import LayerNorm
 
 __all__ = [
     "CELU",
@@ -71,6 +84,9 @@ __all__ = [
     "InstanceNorm2d",
     "InstanceNorm3d",
     "LSTMCell",
+    "HuberLoss",
+    "Identity",
+    "L1Loss",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -82,6 +98,7 @@ __all__ = [
     "Module",
     "ModuleList",
     "PReLU",
+    "MultiLabelSoftMarginLoss",
     "Parameter",
     "RMSNorm",
     "RNNCell",
@@ -101,4 +118,6 @@ __all__ = [
     "Tanhshrink",
     "Threshold",
     "Unflatten",
+    "SmoothL1Loss",
+    "SoftMarginLoss",
 ]

@@ -27,7 +27,7 @@ def test_a_scalars_factors_are_assigned_in_their_lines(parameter: str) -> None:
     for factor in chain.factors[1:]:
         assert factor.line.code == f"{factor.name} = {factor.formula}"
     loss = chain.factors[0]
-    assert (loss.formula, loss.line.path) == ("2 * (ypred - t)", "manual/nn/loss.py")
+    assert (loss.formula, loss.line.path) == ("2 * (ypred - t)", "manual/nn/loss/regression.py")
     assert loss.line.code.startswith("grad = ")
 
 

@@ -12,7 +12,7 @@ import pytest
 import manual.networks.two_two_one
 import manual.nn.activation
 import manual.nn.linear
-import manual.nn.loss
+import manual.nn.loss.regression
 from handgrad import experiments
 from parity_tests.explaining.cases import close, explained
 from scripts.explain import main
@@ -47,7 +47,15 @@ MISTAKES = {
         "w2",
         "w3",
     ),
-    "loss": (manual.nn.loss, "MSELoss", "* 2 * (input - target)", "* (input - target)", "or_worked", "w2", None),
+    "loss": (
+        manual.nn.loss.regression,
+        "MSELoss",
+        "* 2 * (input - target)",
+        "* (input - target)",
+        "or_worked",
+        "w2",
+        None,
+    ),
     "tiny": (*SCALARS, "w6 * ypred * (1 - ypred)", "w6 * ypred * (1 - ypred) * (1 + 1e-13)", "alice", "w3", "w1"),
     "slope": (
         *(manual.nn.activation, "Sigmoid", "Array = grad_output * y * (1 - y)", "Array = grad_output * y * (1 + y)"),
