@@ -46,10 +46,12 @@ from manual.nn.linear import Identity, Linear
 from manual.nn.loss import (
     BCELoss,
     BCEWithLogitsLoss,
+    CrossEntropyLoss,
     HuberLoss,
     L1Loss,
     MSELoss,
     MultiLabelSoftMarginLoss,
+    NLLLoss,
     SmoothL1Loss,
     SoftMarginLoss,
 )
@@ -70,6 +72,7 @@ __all__ = [
     "BatchNorm2d",
     "BatchNorm3d",
     "Bilinear",
+    "CrossEntropyLoss",
     "Dropout",
     "Embedding",
     "Flatten",
@@ -99,6 +102,7 @@ __all__ = [
     "ModuleList",
     "PReLU",
     "MultiLabelSoftMarginLoss",
+    "NLLLoss",
     "Parameter",
     "RMSNorm",
     "RNNCell",
