@@ -59,7 +59,7 @@ def test_the_signed_error_is_an_array():
     assert isinstance(value, np.ndarray)
 
 
-TWO_FLOATS = ["L1Loss", "HuberLoss", "SmoothL1Loss"]
+TWO_FLOATS = ["L1Loss", "HuberLoss", "SmoothL1Loss", "KLDivLoss", "PoissonNLLLoss", "GaussianNLLLoss"]
 
 
 def call(name, *inputs):
@@ -141,3 +141,9 @@ def test_arguments_of_float64_leave_float32_alone(name):
     loss, saved = module.forward(*inputs)
     grads = module.backward(1.0, saved)
     assert {each.dtype for each in (loss, *grads) if each is not None} == {np.dtype("f4")}
+
+
+def test_batchmean_is_kl_div_alone():
+    with pytest.raises(ValueError, match="'batchmean' is not a reduction; use 'none', 'mean' or 'sum'"):
+        nn.MSELoss(reduction="batchmean")
+    assert nn.KLDivLoss(reduction="batchmean").reduction == "batchmean"
