@@ -3,6 +3,7 @@
 from manual.nn.loss.binary import BCELoss, BCEWithLogitsLoss, MultiLabelSoftMarginLoss, SoftMarginLoss
 from manual.nn.loss.classification import CrossEntropyLoss, NLLLoss
 from manual.nn.loss.likelihood import GaussianNLLLoss, KLDivLoss, PoissonNLLLoss
+from manual.nn.loss.margin import MarginRankingLoss, MultiLabelMarginLoss, MultiMarginLoss
 from manual.nn.loss.regression import HuberLoss, L1Loss, MSELoss, SmoothL1Loss
 
 __all__ = [
@@ -14,7 +15,10 @@ __all__ = [
     "KLDivLoss",
     "L1Loss",
     "MSELoss",
+    "MarginRankingLoss",
+    "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss",
     "NLLLoss",
     "PoissonNLLLoss",
     "SmoothL1Loss",
