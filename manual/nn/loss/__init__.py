@@ -2,6 +2,7 @@
 
 from manual.nn.loss.binary import BCELoss, BCEWithLogitsLoss, MultiLabelSoftMarginLoss, SoftMarginLoss
 from manual.nn.loss.classification import CrossEntropyLoss, NLLLoss
+from manual.nn.loss.embedding import CosineEmbeddingLoss, HingeEmbeddingLoss, TripletMarginLoss
 from manual.nn.loss.likelihood import GaussianNLLLoss, KLDivLoss, PoissonNLLLoss
 from manual.nn.loss.margin import MarginRankingLoss, MultiLabelMarginLoss, MultiMarginLoss
 from manual.nn.loss.regression import HuberLoss, L1Loss, MSELoss, SmoothL1Loss
@@ -9,8 +10,10 @@ from manual.nn.loss.regression import HuberLoss, L1Loss, MSELoss, SmoothL1Loss
 __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
+    "CosineEmbeddingLoss",
     "CrossEntropyLoss",
     "GaussianNLLLoss",
+    "HingeEmbeddingLoss",
     "HuberLoss",
     "KLDivLoss",
     "L1Loss",
@@ -23,4 +26,5 @@ __all__ = [
     "PoissonNLLLoss",
     "SmoothL1Loss",
     "SoftMarginLoss",
+    "TripletMarginLoss",
 ]
