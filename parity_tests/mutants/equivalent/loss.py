@@ -5,23 +5,35 @@ from parity_tests.mutants.equivalent.form import Equivalent
 BOTH_FORMULAS = "at 0 the formula for positive x and the one for negative x give the same value and the same derivative"
 
 EQUIVALENT: Equivalent = {
-    ("manual/nn/loss.py", "MSELoss.forward"): {
+    ("manual/nn/loss/regression.py", "MSELoss.forward"): {
         (
             "difference = input - target",
             "difference = target - input",
         ): "only its square is used, and a difference turned round has the same one, bit for bit",
     },
-    ("manual/nn/loss.py", "BCELoss.backward"): {
+    ("manual/nn/loss/binary.py", "BCELoss.backward"): {
         (
             "return spread * (p - t) / _at_least((1 - p) * p, float(np.float32(1e-12))), grad_target",
             "return spread * (p - t) / _at_least((1 - p) * p, np.float32(1e-12)), grad_target",
         ): "the number is the same; float() is for the types alone",
     },
-    ("manual/nn/loss.py", "BCEWithLogitsLoss.forward"): {
-        ("positive = input.real >= 0", "positive = input.real > 0"): BOTH_FORMULAS,
+    ("manual/nn/loss/binary.py", "softplus_parts"): {
+        ("positive = x.real >= 0", "positive = x.real > 0"): BOTH_FORMULAS,
         (
-            "positive = input.real >= 0",
-            "positive = input >= 0",
+            "positive = x.real >= 0",
+            "positive = x >= 0",
         ): "NumPy orders complex numbers by their real part first, and where that is 0 " + BOTH_FORMULAS,
+    },
+    ("manual/nn/loss/likelihood.py", "KLDivLoss.forward"): {
+        (
+            "entries = target * np.log(np.where(target == 0, 1, target)) - target * input",
+            "entries = target * np.log(np.where(target == 0, 2, target)) - target * input",
+        ): "the logarithm of what stands there is multiplied by target = 0",
+    },
+    ("manual/nn/loss/margin.py", "MultiLabelMarginLoss.forward"): {
+        (
+            "return self._reduce((h * np.where(h == 0, 0, z)).sum(-1).sum(-1)), h",
+            "return self._reduce((h * np.where(h == 0, 1, z)).sum(-1).sum(-1)), h",
+        ): "what stands there is multiplied by h = 0; it only must not be infinite",
     },
 }
