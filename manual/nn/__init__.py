@@ -37,12 +37,6 @@ from manual.nn.dropout import Dropout
 from manual.nn.flatten import Flatten, Unflatten
 from manual.nn.instancenorm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from manual.nn.linear import Bilinear, Identity, Linear
-from manual.nn.loss import BCELoss, BCEWithLogitsLoss, MSELoss
-from manual.nn.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
-from manual.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
-from manual.nn.sparse import Embedding
-from manual.nn.flatten import Flatten
-from manual.nn.linear import Identity, Linear
 from manual.nn.loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -64,7 +58,9 @@ from manual.nn.loss import (
     SoftMarginLoss,
     TripletMarginLoss,
 )
-from manual.nn.normalization import LayerNorm
+from manual.nn.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
+from manual.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from manual.nn.sparse import Embedding
 
 __all__ = [
     "CELU",
@@ -87,22 +83,21 @@ __all__ = [
     "Embedding",
     "Flatten",
     "GRUCell",
+    "GaussianNLLLoss",
     "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
+    "HingeEmbeddingLoss",
+    "HuberLoss",
     "Identity",
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InstanceNorm3d",
-    "LSTMCell",
-    "GaussianNLLLoss",
-    "HingeEmbeddingLoss",
-    "HuberLoss",
-    "Identity",
     "KLDivLoss",
     "L1Loss",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -110,26 +105,27 @@ __all__ = [
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
+    "MarginRankingLoss",
     "Mish",
     "Module",
     "ModuleList",
-    "PReLU",
-    "MarginRankingLoss",
-    "Module",
     "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
     "NLLLoss",
+    "PReLU",
     "Parameter",
+    "PoissonNLLLoss",
     "RMSNorm",
     "RNNCell",
     "RReLU",
     "ReLU",
     "ReLU6",
-    "PoissonNLLLoss",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SmoothL1Loss",
+    "SoftMarginLoss",
     "Softmax",
     "Softmax2d",
     "Softmin",
@@ -139,8 +135,6 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
-    "Unflatten",
-    "SmoothL1Loss",
-    "SoftMarginLoss",
     "TripletMarginLoss",
+    "Unflatten",
 ]

@@ -63,7 +63,7 @@ class CosineEmbeddingLoss(_Loss):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.CosineEmbeddingLoss.html
     """
 
-    EPS = float(np.float32(1e-12))
+    EPS = np.float32(1e-12)
 
     def __init__(
         self, margin: float = 0.0, size_average: None = None, reduce: None = None, reduction: str = "mean"

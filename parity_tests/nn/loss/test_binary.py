@@ -225,6 +225,10 @@ def test_the_ends_of_a_range_take_a_complex_step(step):
     assert _at_least(np.array([-100 + step]), -100).imag == step.imag
 
 
+def test_labels_of_any_size_scale_the_margin():
+    check(lambda nn: nn.SoftMarginLoss(reduction="none"), normal(4, 3), 3 * signs(4, 3))
+
+
 def test_torch_gives_labels_no_gradient():
     """Which is why ours is None."""
     with pytest.raises(RuntimeError, match="not differentiable with respect to argument 'target'"):

@@ -147,3 +147,5 @@ def test_batchmean_is_kl_div_alone():
     with pytest.raises(ValueError, match="'batchmean' is not a reduction; use 'none', 'mean' or 'sum'"):
         nn.MSELoss(reduction="batchmean")
     assert nn.KLDivLoss(reduction="batchmean").reduction == "batchmean"
+    with pytest.raises(ValueError, match="use 'none', 'mean', 'sum' or 'batchmean'"):
+        nn.KLDivLoss(reduction="avg")
