@@ -49,7 +49,7 @@ def correlate_both(coarse: Array, fine: Array, windows: Windows, groups: int) ->
     """Return dF/dweight (O, C / groups, *size) of coarse (..., O, *counts) and fine (..., C, *shape)."""
     columns = _parts(_columns(fine, windows), groups, windows.axes)  # (..., G, C/G K, P)
     products: Array = _parts(coarse, groups, windows.axes) @ columns.mT  # (..., G, O/G, C/G K)
-    total: Array = products.sum(axis=tuple(range(products.ndim - 3)))  # over the samples: all of them met the same weight
+    total: Array = products.sum(axis=tuple(range(products.ndim - 3)))  # over the samples: all met the same weight
     outer, inner = coarse.shape[-1 - windows.axes], fine.shape[-1 - windows.axes]
     return total.reshape(outer, inner // groups, *windows.size)
 
