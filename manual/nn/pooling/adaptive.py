@@ -61,7 +61,7 @@ class _AdaptiveAvgPool(_AdaptivePool):
     def forward(self, input: Array) -> tuple[Array, Sizes]:
         """Return y and `saved` = the input's shape. ValueError for another number of axes, or an empty one."""
         check_axes(input, type(self).__name__, self.axes)
-        check_not_empty(input, type(self).__name__, self.axes - 1)  # the mean of no channels is no channels
+        check_not_empty(input, type(self).__name__, self.axes)
         shape = input.shape[-self.axes :]
         counts = self._counts(shape)
         y = np.empty((*input.shape[: -self.axes], *counts), input.dtype)
