@@ -6,7 +6,6 @@ import pytest
 from manual import nn
 from parity_tests.derive import prove, where
 
-
 ZERO = np.array([[0]], dtype=object)
 
 
