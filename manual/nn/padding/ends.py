@@ -4,7 +4,7 @@ Along one axis of size S, `before` entries are put in front and `after` behind, 
 position q = j - before of the input, and q runs from -before to S + after - 1. Where q is outside 0 .. S - 1, the mode
 says which entry s(q) is copied:
 
-    reflect      s(q) = |q|, and from the far end S - 1 - |S - 1 - q|: a mirror at the first and at the last entry
+    reflect      s(q) = min(|q|, 2 (S - 1) - |q|): a mirror at the first and at the last entry
     replicate    s(q) = min(max(q, 0), S - 1): the first or the last entry
     circular     s(q) = q mod S: the input goes on from its other end
     constant     no entry: y[j] = value
@@ -42,19 +42,18 @@ def pad_constant(x: Array, ends: Ends, value: float = 0.0) -> Array:
 
 
 def _inner(shape: Sizes, ends: Ends) -> tuple[Any, ...]:
-    """Index what is left without the ends that are positive."""
+    """Index what is left without the ends that are positive; a slice stops at the end of its axis anyway."""
     padded = zip(shape[-len(ends) :], ends, strict=True)
-    return ..., *(slice(max(before, 0), n - max(after, 0)) for n, (before, after) in padded)
+    return ..., *(slice(max(before, 0), n - after) for n, (before, after) in padded)
 
 
 def sources(size: int, before: int, after: int, mode: str) -> Array:
     """Return s(q) for q = -before .. size + after - 1."""
     q = np.arange(-before, size + after)
     if mode == "reflect":
-        reflected: Array = size - 1 - np.abs(size - 1 - np.abs(q))
-        return reflected
+        return np.minimum(np.abs(q), 2 * (size - 1) - np.abs(q))
     if mode == "replicate":
-        return np.clip(q, 0, size - 1)
+        return np.minimum(np.maximum(q, 0), size - 1)
     start = max(-before, 0)
     left = size - start - max(-after, 0)  # what a cut leaves is what goes round
     return start + (q - start) % left
