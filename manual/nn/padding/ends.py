@@ -51,7 +51,8 @@ def sources(size: int, before: int, after: int, mode: str) -> Array:
     """Return s(q) for q = -before .. size + after - 1."""
     q = np.arange(-before, size + after)
     if mode == "reflect":
-        return np.minimum(np.abs(q), 2 * (size - 1) - np.abs(q))
+        reflected: Array = np.minimum(np.abs(q), 2 * (size - 1) - np.abs(q))
+        return reflected
     if mode == "replicate":
         return np.minimum(np.maximum(q, 0), size - 1)
     start = max(-before, 0)
