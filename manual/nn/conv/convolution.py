@@ -101,6 +101,10 @@ class _Conv(_ConvNd):
 class Conv1d(_Conv):
     """The convolution over one axis: (N, C, L).
 
+        y[n,o,p] = b[o] + sum_{c,k} w[o,c,k] X[n,c, s p + d k]
+
+    With one index for all axes, and its gradients, that is derived in `_Conv`.
+
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv1d.html
     """
 
@@ -110,6 +114,10 @@ class Conv1d(_Conv):
 class Conv2d(_Conv):
     """The convolution over two axes: (N, C, H, W).
 
+        y[n,o,i,j] = b[o] + sum_{c,u,v} w[o,c,u,v] X[n,c, s i + d u, s j + d v]
+
+    With one index for all axes, and its gradients, that is derived in `_Conv`.
+
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html
     """
 
@@ -118,6 +126,10 @@ class Conv2d(_Conv):
 
 class Conv3d(_Conv):
     """The convolution over three axes: (N, C, D, H, W).
+
+        y[n,o,t,i,j] = b[o] + sum_{c,r,u,v} w[o,c,r,u,v] X[n,c, s t + d r, s i + d u, s j + d v]
+
+    With one index for all axes, and its gradients, that is derived in `_Conv`.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv3d.html
     """

@@ -27,8 +27,8 @@ class _ConvTranspose(_ConvNd):
     `weight` (in_channels, out_channels / groups, *kernel_size), `bias` (out_channels). x is (N, C, *counts) or
     (C, *counts), and y has out_channels and, along each axis, stride (counts - 1) + span - 2 padding + output_padding
     entries, span = dilation (kernel_size - 1) + 1: `padding` is cut off at both ends. A convolution with a stride gives
-    inputs of several lengths the same output; `output_padding`, or `output_size` in forward, says which is meant, and
-    adds entries behind that no window reaches, so that they hold what lies there of Y, or zero, and the bias.
+    inputs of several lengths the same output; `output_padding`, or `output_size` in forward, says which is meant: so
+    many entries fewer are cut off behind, and where Y ends before, zeros go on. The bias is added to all of y.
     """
 
     transposed = True
@@ -104,6 +104,10 @@ class _ConvTranspose(_ConvNd):
 class ConvTranspose1d(_ConvTranspose):
     """The transposed convolution over one axis: (N, C, L).
 
+        Y[n,c, s p + d k] adds up x[n,o,p] w[o,c,k]; y = Y without its padding, plus b
+
+    With one index for all axes, and its gradients, that is derived in `_ConvTranspose`.
+
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ConvTranspose1d.html
     """
 
@@ -113,6 +117,10 @@ class ConvTranspose1d(_ConvTranspose):
 class ConvTranspose2d(_ConvTranspose):
     """The transposed convolution over two axes: (N, C, H, W).
 
+        Y[n,c, s i + d u, s j + d v] adds up x[n,o,i,j] w[o,c,u,v]; y = Y without its padding, plus b
+
+    With one index for all axes, and its gradients, that is derived in `_ConvTranspose`.
+
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ConvTranspose2d.html
     """
 
@@ -121,6 +129,10 @@ class ConvTranspose2d(_ConvTranspose):
 
 class ConvTranspose3d(_ConvTranspose):
     """The transposed convolution over three axes: (N, C, D, H, W).
+
+        Y[n,c, s t + d r, s i + d u, s j + d v] adds up x[n,o,t,i,j] w[o,c,r,u,v]; y = Y without its padding, plus b
+
+    With one index for all axes, and its gradients, that is derived in `_ConvTranspose`.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ConvTranspose3d.html
     """

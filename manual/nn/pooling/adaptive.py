@@ -134,6 +134,8 @@ def _largest(x: Array) -> Array:
 class AdaptiveAvgPool1d(_AdaptiveAvgPool):
     """The mean of `output_size` windows over one axis: (N, C, L).
 
+    Where the windows lie stands at the top of this file; the gradients are derived in `_AdaptiveAvgPool`.
+
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool1d.html
     """
 
@@ -142,6 +144,8 @@ class AdaptiveAvgPool1d(_AdaptiveAvgPool):
 
 class AdaptiveAvgPool2d(_AdaptiveAvgPool):
     """The mean of `output_size` windows over two axes: (N, C, H, W).
+
+    Where the windows lie stands at the top of this file; the gradients are derived in `_AdaptiveAvgPool`.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool2d.html
     """
@@ -152,6 +156,8 @@ class AdaptiveAvgPool2d(_AdaptiveAvgPool):
 class AdaptiveAvgPool3d(_AdaptiveAvgPool):
     """The mean of `output_size` windows over three axes: (N, C, D, H, W).
 
+    Where the windows lie stands at the top of this file; the gradients are derived in `_AdaptiveAvgPool`.
+
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool3d.html
     """
 
@@ -160,6 +166,8 @@ class AdaptiveAvgPool3d(_AdaptiveAvgPool):
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):
     """The largest entry of `output_size` windows over one axis: (N, C, L).
+
+    Where the windows lie stands at the top of this file; the gradients are derived in `_AdaptiveMaxPool`.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool1d.html
     """
@@ -170,6 +178,8 @@ class AdaptiveMaxPool1d(_AdaptiveMaxPool):
 class AdaptiveMaxPool2d(_AdaptiveMaxPool):
     """The largest entry of `output_size` windows over two axes: (N, C, H, W).
 
+    Where the windows lie stands at the top of this file; the gradients are derived in `_AdaptiveMaxPool`.
+
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool2d.html
     """
 
@@ -178,6 +188,8 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPool):
 
 class AdaptiveMaxPool3d(_AdaptiveMaxPool):
     """The largest entry of `output_size` windows over three axes: (N, C, D, H, W).
+
+    Where the windows lie stands at the top of this file; the gradients are derived in `_AdaptiveMaxPool`.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool3d.html
     """

@@ -84,6 +84,10 @@ class _AvgPool(_WindowPool):
 class AvgPool1d(_AvgPool):
     """The mean of every window along one axis: (N, C, L); torch has no `divisor_override` here.
 
+        y[n,c,p] = (1 / m[p]) sum_k x[n,c, s p + k - padding]
+
+    With one index for all axes, and its gradients, that is derived in `_AvgPool`.
+
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.AvgPool1d.html
     """
 
@@ -104,6 +108,10 @@ class AvgPool1d(_AvgPool):
 class AvgPool2d(_AvgPool):
     """The mean of every window over two axes: (N, C, H, W).
 
+        y[n,c,i,j] = (1 / m[i,j]) sum_{u,v} x[n,c, s i + u - padding, s j + v - padding]
+
+    With one index for all axes, and its gradients, that is derived in `_AvgPool`.
+
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.AvgPool2d.html
     """
 
@@ -112,6 +120,10 @@ class AvgPool2d(_AvgPool):
 
 class AvgPool3d(_AvgPool):
     """The mean of every window over three axes: (N, C, D, H, W).
+
+        y[n,c,t,i,j] = (1 / m[t,i,j]) sum_{r,u,v} x[n,c, s t + r - padding, s i + u - padding, s j + v - padding]
+
+    With one index for all axes, and its gradients, that is derived in `_AvgPool`.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.AvgPool3d.html
     """

@@ -96,6 +96,10 @@ class _MaxPool(_WindowPool):
 class MaxPool1d(_MaxPool):
     """The largest entry of every window over one axis: (N, C, L).
 
+        y[n,c,p] = max_k x[n,c, s p + d k - padding]
+
+    With one index for all axes, and its gradients, that is derived in `_MaxPool`.
+
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool1d.html
     """
 
@@ -105,6 +109,10 @@ class MaxPool1d(_MaxPool):
 class MaxPool2d(_MaxPool):
     """The largest entry of every window over two axes: (N, C, H, W).
 
+        y[n,c,i,j] = max_{u,v} x[n,c, s i + d u - padding, s j + d v - padding]
+
+    With one index for all axes, and its gradients, that is derived in `_MaxPool`.
+
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html
     """
 
@@ -113,6 +121,10 @@ class MaxPool2d(_MaxPool):
 
 class MaxPool3d(_MaxPool):
     """The largest entry of every window over three axes: (N, C, D, H, W).
+
+        y[n,c,t,i,j] = max_{r,u,v} x[n,c, s t + d r - padding, s i + d u - padding, s j + d v - padding]
+
+    With one index for all axes, and its gradients, that is derived in `_MaxPool`.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool3d.html
     """
