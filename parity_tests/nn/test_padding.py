@@ -167,3 +167,12 @@ def test_repr_is_torchs(kind):
 def test_the_output_is_a_new_array(kind):
     x = normal(3, 4)
     assert not np.shares_memory(pad(kind, 1, 0)(nn)(x), x)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_cut_off_has_the_gradient_plus_zero(kind):
+    hand = pad(kind, 1, (-2, 1))(nn)
+    _, saved = hand.forward(normal(3, 5))
+    grad = hand.backward(-np.ones((3, 4)), saved)
+    assert (grad[:, :2] == 0).all() or kind == "ReflectionPad"
+    assert not np.signbit(grad[grad == 0]).any()

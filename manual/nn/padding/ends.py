@@ -4,7 +4,7 @@ Along one axis of size S, `before` entries are put in front and `after` behind, 
 position q = j - before of the input, and q runs from -before to S + after - 1. Where q is outside 0 .. S - 1, the mode
 says which entry s(q) is copied:
 
-    reflect      s(q) = min(|q|, 2 (S - 1) - |q|): a mirror at the first and at the last entry
+    reflect      s(q) = min(|q|, 2 (S - 1) - q): a mirror at the first and at the last entry
     replicate    s(q) = min(max(q, 0), S - 1): the first or the last entry
     circular     s(q) = q mod S: the input goes on from its other end
     constant     no entry: y[j] = value
@@ -51,7 +51,7 @@ def sources(size: int, before: int, after: int, mode: str) -> Array:
     """Return s(q) for q = -before .. size + after - 1."""
     q = np.arange(-before, size + after)
     if mode == "reflect":
-        reflected: Array = np.minimum(np.abs(q), 2 * (size - 1) - np.abs(q))
+        reflected: Array = np.minimum(np.abs(q), 2 * (size - 1) - q)
         return reflected
     if mode == "replicate":
         return np.minimum(np.maximum(q, 0), size - 1)

@@ -152,3 +152,11 @@ def test_nan_and_infinity_stay_in_their_windows(dtype):
     y = nn.Conv1d(2, 3, 2, padding=1, dtype=dtype)(x)
     assert np.isnan(y).any(axis=(0, 1)).tolist() == [i in (3, 4) for i in range(10)]
     assert np.isinf(y).any(axis=(0, 1)).tolist() == [i in (7, 8) for i in range(10)]
+
+
+def test_what_no_window_takes_has_the_gradient_plus_zero():
+    hand = nn.Conv1d(1, 1, 1, stride=3, dtype=float)
+    _, saved = hand.forward(normal(2, 1, 6))
+    grad = hand.backward(normal(2, 1, 2), saved)
+    assert not np.signbit(grad[:, :, [1, 2, 4, 5]]).any()
+    assert not grad[:, :, [1, 2, 4, 5]].any()

@@ -139,3 +139,10 @@ def test_repr_is_torchs():
     for kind in KINDS:
         for build in (pool(kind, 1, 3), pool(kind, 2, (2, None))):
             assert repr(build(nn)) == repr(build(torch.nn))
+
+
+def test_an_empty_output_gives_the_gradient_plus_zero():
+    for kind in KINDS:
+        hand = pool(kind, 1, 0)(nn)
+        y, saved = hand.forward(normal(3, 6))
+        assert not np.signbit(hand.backward(y, saved)).any()

@@ -138,3 +138,9 @@ class TestRefused:
 def test_repr_is_torchs():
     for build in (pool(1, 3), pool(1, [3], 2, 1), pool(2, (2, 3), 2, (1, 0)), pool(3, 2, (1, 2, 1))):
         assert repr(build(nn)) == repr(build(torch.nn))
+
+
+def test_what_no_window_takes_has_the_gradient_plus_zero():
+    hand = nn.AvgPool1d(1, 2)
+    y, saved = hand.forward(normal(3, 6))
+    assert not np.signbit(hand.backward(np.ones_like(y), saved)[:, 1::2]).any()

@@ -161,3 +161,12 @@ class TestRefused:
 def test_repr_is_torchs():
     for build in (pool(1, 3), pool(2, (2, 3), 2, (1, 0), 2, True, True), pool(3, 2, (1, 2, 1))):
         assert repr(build(nn)) == repr(build(torch.nn))
+
+
+def test_what_no_window_takes_has_the_gradient_plus_zero():
+    for build in (pool(1, 1, 2), pool(1, 2)):
+        hand = build(nn)
+        y, saved = hand.forward(normal(3, 6))
+        grad = hand.backward(-np.ones_like(y), saved)
+        assert np.count_nonzero(grad) == 9
+        assert not np.signbit(grad[grad == 0]).any()
