@@ -49,6 +49,8 @@ def test_more_than_the_input_has(kind, dtype):
     check(pad(kind, 1, (7, 12)), normal(2, 3, 4), dtype=dtype)
     check(pad(kind, 1, (-4, 6)), normal(2, 3, 4), dtype=dtype)
     check(pad(kind, 2, (6, -4, 5, 9)), normal(2, 3, 1, 4), dtype=dtype)
+    if kind == "ReplicationPad":  # the last entry is repeated even where it is cut off itself
+        check(pad(kind, 1, (-6, 8)), normal(2, 3, 4), dtype=dtype)
 
 
 def test_the_whole_input_may_go_round(dtype):
@@ -127,6 +129,8 @@ class TestRefused:
     def test_more_than_there_is_to_cut(self, kind, axes):
         says = "cuts more than" if kind not in ("ReflectionPad", "ReplicationPad") else "leaves nothing"
         check_refused(pad(kind, axes, -2), normal(3, *(3,) * axes), error=ValueError, match=says)
+        if says == "leaves nothing":
+            check_refused(pad(kind, axes, -1), normal(3, *(2,) * axes), error=ValueError, match=says)
 
     def test_empty_inputs(self, kind, axes):
         if kind in ("ReflectionPad", "ReplicationPad"):
