@@ -92,6 +92,6 @@ class _ConvNd(Module):
 
 def _bias_gradient(grad_output: Array, axes: int) -> Array:
     """dy[n,o,p]/db[o] = 1, so that dL/db[o] is the sum of g[n,o,p] over the samples and the places."""
-    by_channel = np.moveaxis(grad_output, -1 - axes, 0)
-    total: Array = by_channel.sum(axis=tuple(range(1, by_channel.ndim)))
+    by_channel = grad_output.sum(axis=tuple(range(-axes, 0)))  # (..., O)
+    total: Array = by_channel.reshape(-1, by_channel.shape[-1]).sum(axis=0)
     return total
