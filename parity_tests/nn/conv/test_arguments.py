@@ -115,7 +115,8 @@ class TestRefused:
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
 def test_windows_that_do_not_fit(axes):
-    for options in ({"kernel_size": 6}, {"kernel_size": 3, "dilation": 3}, {"kernel_size": 8, "padding": 1}):
+    one_axis = {"kernel_size": (*(1,) * (axes - 1), 6)}
+    for options in ({"kernel_size": 6}, one_axis, {"kernel_size": 3, "dilation": 3}, {"kernel_size": 8, "padding": 1}):
         build = lambda nn: getattr(nn, f"Conv{axes}d")(4, 6, **options)  # noqa: E731, B023
         check_refused(build, normal(3, 4, *(5,) * axes), error=ValueError, match=r"windows of .* do not fit")
 
