@@ -12,7 +12,7 @@ from parity_tests.parity import check, check_exact, check_refused, normal
 KINDS = ["AdaptiveAvgPool", "AdaptiveMaxPool"]
 SIZES = {
     1: [1, 2, 3, 6, 7, 11, (4,)],
-    2: [1, 3, (2, 3), (4, 6), (9, 1), (None, 2), (3, None), (None, None)],
+    2: [1, 3, [2, 3], (4, 6), (9, 1), (None, 2), (3, None), (None, None)],
     3: [1, 2, (2, 1, 3), (None, 2, None)],
 }
 SHAPES = {1: (7,), 2: (4, 6), 3: (3, 2, 4)}
