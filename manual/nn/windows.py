@@ -92,7 +92,7 @@ def whole_numbers(who: str, least: int | None, count: int, **argument: Any) -> S
         raise TypeError(f"{who}: {name}={given!r} is no whole number; give one, or a tuple of {count}") from None
     if len(found) != count:
         raise ValueError(f"{who}: {name}={given!r} has {len(found)} numbers; give one number, or {count}")
-    if least is not None and min(found) < least:
+    if least is not None and any(n < least for n in found):
         raise ValueError(f"{who}: {name}={given!r} has a number below {least}; give {least} or above")
     return found
 

@@ -69,4 +69,4 @@ def _parts(x: Array, groups: int, axes: int) -> Array:
 
 def _matrices(weight: Array, groups: int) -> Array:
     """Return weight (O, C / groups, *size) as one matrix a group: (G, O / G, C/G K)."""
-    return weight.reshape(groups, len(weight) // groups, math.prod(weight.shape[1:]))
+    return weight.reshape(groups, len(weight) // groups, -1)

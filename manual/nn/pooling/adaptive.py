@@ -30,7 +30,10 @@ class _AdaptivePool(Module):
         if given is None:
             raise TypeError(f"{who}: output_size=None; give a number, or a tuple in which None keeps the input's size")
         sizes = tuple(given) if isinstance(given, tuple | list) else (given,) * self.axes
-        whole_numbers(who, 0, self.axes, output_size=tuple(0 if size is None else size for size in sizes))
+        if len(sizes) != self.axes:
+            raise ValueError(f"{who}: output_size={given!r} has {len(sizes)} numbers; give one number, or {self.axes}")
+        known = tuple(size for size in sizes if size is not None)
+        whole_numbers(who, 0, len(known), output_size=known)
         self.output_size, self.sizes = output_size, sizes
 
     def extra_repr(self) -> str:
