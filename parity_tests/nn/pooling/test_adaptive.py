@@ -146,3 +146,10 @@ def test_an_empty_output_gives_the_gradient_plus_zero():
         hand = pool(kind, 1, 0)(nn)
         y, saved = hand.forward(normal(3, 6))
         assert not np.signbit(hand.backward(y, saved)).any()
+
+
+def test_a_list_that_is_changed_later_changes_nothing():
+    size = [2, 3]
+    hand = nn.AdaptiveAvgPool2d(size)
+    size[0] = 4
+    assert hand(normal(1, 5, 6)).shape == (1, 2, 3)
