@@ -69,7 +69,7 @@ class _ConvTranspose(_ConvNd):
         added = self.output_padding
         if output_size is not None:
             channels = input.ndim - self.axes  # axes before the last ones, which `output_size` may have too
-            given = tuple(output_size)[channels if len(output_size) == input.ndim else 0 :]
+            given = output_size[channels if len(output_size) == input.ndim else 0 :]
             smallest = tuple(n - 2 * p for n, p in zip(reach, self.cut, strict=True))
             added = tuple(size - least for size, least in zip(given, smallest, strict=False))
             fits = len(given) == self.axes
