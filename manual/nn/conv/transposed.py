@@ -74,8 +74,7 @@ class _ConvTranspose(_ConvNd):
             added = tuple(size - least for size, least in zip(given, smallest, strict=False))
             fits = len(given) == self.axes
             if not fits or any(not 0 <= a < s for a, s in zip(added, self.stride, strict=True)):
-                largest = tuple(least + s - 1 for least, s in zip(smallest, self.stride, strict=True))
-                raise ValueError(f"{who}: output_size={output_size}; give {smallest} to {largest}")
+                raise ValueError(f"{who}: output_size={output_size}; give {smallest}, or more by less than the stride")
         ends = tuple((p, p - a) for p, a in zip(self.cut, added, strict=True))
         if any(n < sum(end) for n, end in zip(reach, ends, strict=True)):
             raise ValueError(f"{who}: padding={self.padding} cuts off more than the {reach} that there is; give less")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from manual.module import Array, Module
-from manual.nn.pooling.maximum import Saved, add_at, flat_indices
+from manual.nn.pooling.maximum import Saved, add_at, flat_indices, places_of
 from manual.nn.windows import Sizes, check_axes, check_not_empty, whole_numbers
 
 Place = tuple[Any, ...]  # the index of a window's entries in x, or of its place in y
@@ -114,9 +114,7 @@ class _AdaptiveMaxPool(_AdaptivePool):
         for place, window in windows_of(shape, self._counts(shape)):
             number = numbers[window].reshape(-1)
             indices[place] = number[_largest(input[window].reshape(*samples, number.size))]
-        flat = input.reshape(*samples, numbers.size)
-        taken = indices.reshape(*samples, math.prod(indices.shape[-self.axes :]))
-        y = np.take_along_axis(flat, taken, axis=-1).reshape(indices.shape)
+        y = input.reshape(-1)[places_of(indices, shape)]
         return (y, indices) if self.return_indices else y, (indices, shape)
 
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> Array | None:

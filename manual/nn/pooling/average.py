@@ -2,6 +2,7 @@
 
 import functools
 import operator
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class _AvgPool(_WindowPool):
         """Return the arguments that torch shows."""
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
-    def _divisor(self, shape: Sizes, counts: Sizes, dtype: np.dtype[np.floating]) -> Array:
+    def _divisor(self, shape: Sizes, counts: Sizes, dtype: np.dtype[Any]) -> Array:
         """Return m (*counts)."""
         lengths = [
             self._lengths(*numbers)
@@ -68,7 +69,7 @@ class _AvgPool(_WindowPool):
         """Return y and `saved` = the divisors and what was put before and behind. ValueError where no window fits."""
         ends = self._ends(input)
         columns = gather(pad_constant(input, ends), self.windows)  # (..., K, *counts)
-        m = self._divisor(input.shape[-self.axes :], columns.shape[-self.axes :], input.real.dtype)
+        m = self._divisor(input.shape[-self.axes :], columns.shape[-self.axes :], input.dtype)
         return columns.sum(axis=-1 - self.axes) / m, (m, ends)
 
     def backward(self, grad_output: Array, saved: tuple[Array, Ends], *, input_grad: bool = True) -> Array | None:

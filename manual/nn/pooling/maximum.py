@@ -18,14 +18,18 @@ def flat_indices(shape: Sizes) -> Array:
     return np.arange(math.prod(shape)).reshape(shape)
 
 
+def places_of(indices: Array, shape: Sizes) -> Array:
+    """Return where flat indices over `shape`, (..., *counts), lie in an array (..., *shape) that is laid end to end."""
+    samples = indices.shape[: -len(shape)]
+    first = math.prod(shape) * flat_indices(samples)  # where each sample starts
+    return first.reshape(*samples, *(1,) * len(shape)) + indices
+
+
 def add_at(grad_output: Array, indices: Array, shape: Sizes) -> Array:
     """Return x (..., *shape), where every entry of grad_output is added at its flat index over `shape`."""
-    samples = grad_output.shape[: -len(shape)]
-    size = math.prod(shape)
-    x = np.zeros(math.prod(samples) * size, grad_output.dtype)
-    first = size * flat_indices(samples).reshape(*samples, *(1,) * len(shape))  # where in x each sample starts
-    np.add.at(x, (first + indices).reshape(-1), grad_output.reshape(-1))
-    return x.reshape(*samples, *shape)
+    x = np.zeros((*grad_output.shape[: -len(shape)], *shape), grad_output.dtype)
+    np.add.at(x.reshape(-1), places_of(indices, shape).reshape(-1), grad_output.reshape(-1))
+    return x
 
 
 class _MaxPool(_WindowPool):

@@ -127,6 +127,11 @@ def test_same_has_no_stride(axes):
     check_refused(build, normal(3, 4, *(5,) * axes), error=ValueError, match="'same' needs stride 1, not")
 
 
+def test_padding_that_cuts_off_more_than_one_axis_has():
+    build = lambda nn: nn.ConvTranspose2d(4, 6, 2, padding=(0, 4))  # noqa: E731
+    check_refused(build, normal(3, 4, 5, 5), error=ValueError, match="cuts off more than")
+
+
 def test_transposed_padding_modes_and_output_padding():
     x = normal(3, 4, 5)
     for mode in ("reflect", "replicate", "circular"):

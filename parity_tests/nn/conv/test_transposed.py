@@ -70,8 +70,15 @@ def test_output_size_takes_the_place_of_output_padding(dtype):
 @pytest.mark.parametrize("size", [[12], [16], [], [13, 13], [1, 2, 3, 13]], ids=str)
 def test_an_output_size_that_the_windows_do_not_give(size):
     build = lambda nn: nn.ConvTranspose1d(2, 4, 3, stride=3, padding=1)  # noqa: E731
-    says = r"output_size=.* give \(13,\) to \(15,\)"
+    says = r"output_size=.* give \(13,\), or more by less than the stride"
     check_refused(build, normal(3, 2, 5), error=ValueError, match=says, output_size=size)
+
+
+def test_an_output_size_that_one_axis_does_not_give():
+    build = lambda nn: nn.ConvTranspose2d(2, 4, 3, stride=3)  # noqa: E731
+    for size in [(6, 6), (9, 12), (5, 6), (6, 8)]:
+        says = r"output_size=.* give \(6, 9\)"
+        check_refused(build, normal(3, 2, 2, 3), error=ValueError, match=says, output_size=size)
 
 
 def test_output_padding_beyond_the_reach_of_all_windows(dtype):

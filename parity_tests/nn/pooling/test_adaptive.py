@@ -100,6 +100,13 @@ def test_one_window(axes, row, dtype):
     assert np.array_equal(hand.backward((g, None), saved), tensor.grad.numpy())
 
 
+def test_a_nan_wins_in_its_own_windows_alone():
+    x = np.array([[[1, NAN, 3, 2], [5, 4, 2, NAN], [7, 8, 9, 6]]])
+    y, indices = nn.AdaptiveMaxPool1d(2, return_indices=True)(x)
+    assert np.array_equal(y, [[[NAN, 3], [5, NAN], [8, 9]]], equal_nan=True)
+    assert indices.tolist() == [[[1, 2], [0, 3], [1, 2]]]
+
+
 def test_a_complex_step_changes_no_winner():
     y = nn.AdaptiveMaxPool1d(1)(np.array([[1.0, 2 - 1e-100j, 2 + 1e-100j]]))
     assert y[0, 0] == 2 - 1e-100j

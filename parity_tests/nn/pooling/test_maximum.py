@@ -141,6 +141,10 @@ class TestRefused:
         build = pool(axes, **({"kernel_size": 3} | options))
         check_refused(build, normal(3, 2, *(6,) * axes), error=error, match=f"^MaxPool{axes}d: {says}")
 
+    def test_one_axis_with_too_much_padding(self, axes):
+        build = pool(axes, 3, padding=(*(1,) * (axes - 1), 2))
+        check_refused(build, normal(3, 2, *(6,) * axes), error=ValueError, match="more than half of kernel_size=3")
+
     def test_one_axis_that_is_too_short(self, axes):
         build = pool(axes, (*(1,) * (axes - 1), 6))
         check_refused(build, normal(3, 2, *(5,) * axes), error=ValueError, match="no window of .* fits into")
