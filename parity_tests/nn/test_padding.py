@@ -36,9 +36,10 @@ def test_padding(kind, axes, padding, dtype, device):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("axes", [1, 2, 3])
 def test_shapes(kind, axes, dtype, device):
-    """Without a batch axis, and an empty batch; and where torch takes it, no channels, and nothing left."""
+    """Without a batch axis, an empty batch, one entry left; and where torch takes it, no channels, and nothing left."""
     for shape in [(3, *SHAPES[axes]), (0, 3, *SHAPES[axes])]:
         check(pad(kind, axes, 2), normal(*shape), dtype=dtype, device=device)
+    check(pad(kind, axes, -1), normal(2, 3, *(3,) * axes), dtype=dtype, device=device)
     if kind in ("ZeroPad", "ConstantPad", "CircularPad"):
         check(pad(kind, axes, 2), normal(2, 0, *SHAPES[axes]), dtype=dtype, device=device)
         check(pad(kind, axes, -1), normal(2, 3, *(2,) * axes), dtype=dtype, device=device)
