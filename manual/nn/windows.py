@@ -58,7 +58,7 @@ class Windows:
     def places(self, counts: Sizes) -> Iterator[tuple[Any, ...]]:
         """Yield, for every offset k in scan order, the index of the entry k of all windows."""
         for offset in np.ndindex(self.size):
-            axes = zip(np.multiply(self.dilation, offset).tolist(), self.stride, counts, strict=True)
+            axes = zip(np.multiply(self.dilation, offset), self.stride, counts, strict=True)
             yield ..., *(slice(first, first + s * (p - 1) + 1, s) for first, s, p in axes)
 
 
