@@ -33,6 +33,7 @@ from manual.nn.activation import (
 )
 from manual.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from manual.nn.container import ModuleList, Sequential
+from manual.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from manual.nn.dropout import Dropout
 from manual.nn.flatten import Flatten, Unflatten
 from manual.nn.instancenorm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
@@ -59,13 +60,6 @@ from manual.nn.loss import (
     TripletMarginLoss,
 )
 from manual.nn.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
-from manual.nn.container import Sequential
-from manual.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-from manual.nn.dropout import Dropout
-from manual.nn.flatten import Flatten
-from manual.nn.linear import Identity, Linear
-from manual.nn.loss import BCELoss, BCEWithLogitsLoss, MSELoss
-from manual.nn.normalization import LayerNorm
 from manual.nn.padding import (
     CircularPad1d,
     CircularPad2d,
@@ -124,8 +118,6 @@ __all__ = [
     "BatchNorm2d",
     "BatchNorm3d",
     "Bilinear",
-    "CosineEmbeddingLoss",
-    "CrossEntropyLoss",
     "CircularPad1d",
     "CircularPad2d",
     "CircularPad3d",
@@ -138,6 +130,8 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
+    "CosineEmbeddingLoss",
+    "CrossEntropyLoss",
     "Dropout",
     "Embedding",
     "Flatten",
