@@ -2,7 +2,7 @@
 
 from manual.module import Array, Module
 from manual.objective import Objective
-from manual.optim import SGD
+from manual.optim import Optimizer
 
 
 class Trainer:
@@ -12,7 +12,7 @@ class Trainer:
     handed down by hand.
     """
 
-    def __init__(self, network: Module, objective: Objective, optimizer: SGD) -> None:
+    def __init__(self, network: Module, objective: Objective, optimizer: Optimizer) -> None:
         self.network, self.objective, self.optimizer = network, objective, optimizer
 
     def step(self, inputs: Array, targets: Array) -> Array:

@@ -1,28 +1,46 @@
-"""Stochastic gradient descent."""
+"""Stochastic gradient descent, with momentum in both forms."""
 
-from collections.abc import Iterable
-from typing import Any
-
-import numpy as np
-
-from manual.module import Parameter, unsupported
+from manual.module import Array
+from manual.optim.optimizer import Optimizer, Options, Params, State, at_least_0, descent
 
 
-class SGD:
-    """w <- w - lr * g, with g = dL/dw, for every parameter w.
+class SGD(Optimizer):
+    """w <- w - lr * g, with g = dL/dw, for every parameter w; with momentum mu, along an average of the gradients.
 
     Why it lowers the loss: to first order L(w - lr g) = L(w) - lr g.g, and g.g is never negative. If a
     partial is positive its parameter falls, if negative it rises, and the loss falls in both cases, as long
     as lr is small enough for the first order to hold.
 
-    `params` is an iterable of parameters, or of groups {"params": ..., "lr": ...}; `lr` is the step size.
+    In order, with weight decay lambda, momentum mu and dampening tau:
 
-    Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html
+        g   <- -g                                     if maximize
+        g   <- g + lambda w                           the gradient of L + (lambda/2) |w|^2
+        b_1  = g_1;   b_t = mu b_{t-1} + (1 - tau) g_t   the buffer, if mu > 0
+        d    = b_t, or g_t + mu b_t if nesterov       the direction
+        w   <- w - lr d
+
+    Momentum. With g constant b_t = g (1 + mu + mu^2 + ...) -> g / (1 - mu): the step grows tenfold for mu = 0.9. Across
+    a valley, where g changes its sign, the terms cancel. With tau = mu the buffer is an average instead and nothing
+    grows. The first b is g itself, undampened: for tau = mu it is 1 / (1 - mu) times what an average from 0 would be.
+
+    lr stands outside the buffer. Sutskever has v_t = mu v_{t-1} + lr g_t, w <- w - v_t: the same as long as lr does
+    not change. If lr drops, here the whole step shrinks at once, there the old velocity goes on.
+
+    Nesterov takes the gradient at the place where momentum alone would lead, w - lr mu b_{t-1}. In the variable
+    u_t = w_t - lr mu b_t (where the gradient is taken, so this is what torch keeps as the parameter) that is
+    b_t = mu b_{t-1} + g(u_{t-1}) and u_t = u_{t-1} - lr (g_t + mu b_t): each step looks ahead by one.
+
+    `params` is an iterable of parameters, or of groups {"params": ..., "lr": ...}; `lr` is the step size. State:
+    `momentum_buffer` b, none without momentum. `foreach`, `fused` and `differentiable` choose torch's engine, not the
+    mathematics, and are not supported.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html; Sutskever et al., On the importance
+    of initialization and momentum in deep learning (2013)
     """
 
     def __init__(
         self,
-        params: Iterable[Parameter] | Iterable[dict[str, Any]],
+        params: Params,
         lr: float = 1e-3,
         momentum: float = 0,
         dampening: float = 0,
@@ -34,51 +52,22 @@ class SGD:
         differentiable: bool = False,
         fused: None = None,
     ) -> None:
-        unsupported(
-            "SGD",
-            momentum=momentum or None,
-            dampening=dampening or None,
-            weight_decay=weight_decay or None,
-            nesterov=nesterov or None,
-            maximize=maximize or None,
-            foreach=foreach,
-            differentiable=differentiable or None,
-            fused=fused,
-        )
-        given: list[Any] = list(params)
-        if not given:
-            raise ValueError("SGD was given no parameters; pass network.parameters()")
-        groups = given if isinstance(given[0], dict) else [{"params": given}]
-        self.param_groups = [{"lr": lr, **group, "params": list(group["params"])} for group in groups]
-        parameters = [parameter for group in self.param_groups for parameter in group["params"]]
-        if not all(isinstance(parameter, Parameter) for parameter in parameters):
-            raise TypeError("SGD takes parameters, or groups of them; pass network.parameters()")
-        if len({id(parameter) for parameter in parameters}) < len(parameters):
-            raise ValueError("SGD was given a parameter twice, and would move it twice; pass each once")
-        for group in self.param_groups:
-            group["lr"] = float(group["lr"])
-            if not group["lr"] >= 0:  # written so that NaN fails as well
-                raise ValueError(f"lr is {group['lr']}, but a learning rate is 0 or above")
+        defaults: Options = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay}
+        defaults |= {"nesterov": nesterov, "maximize": maximize}
+        super().__init__(params, {**defaults, "foreach": foreach, "differentiable": differentiable, "fused": fused})
 
-    def step(self) -> None:
-        """Move every parameter that has a gradient; the others stay."""
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    # lr is Python's float: NumPy computes with it in the parameter's own dtype.
-                    parameter.data = np.asarray(parameter.data - group["lr"] * parameter.grad)
+    def check(self, options: Options) -> None:
+        """Raise ValueError for options outside their range."""
+        at_least_0("SGD", options, "lr", "momentum", "weight_decay")
+        if options["nesterov"] and (options["momentum"] <= 0 or options["dampening"] != 0):
+            raise ValueError("nesterov looks ahead along the momentum: it takes momentum above 0 and dampening 0")
 
-    def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                parameter.grad = None
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return torch's form: no state, and each group's options with its parameters' numbers."""
-        groups, count = [], 0
-        for group in self.param_groups:
-            numbers = list(range(count, count + len(group["params"])))
-            count += len(numbers)
-            groups.append({**group, "params": numbers})
-        return {"state": {}, "param_groups": groups}
+    def update(self, w: Array, g: Array, state: State, options: Options) -> tuple[Array, State]:
+        """Return w and {momentum_buffer} after one step."""
+        lr, mu, tau = options["lr"], options["momentum"], options["dampening"]
+        g = descent(w, g, options)
+        if mu == 0:
+            return w - lr * g, state
+        b = mu * state["momentum_buffer"] + (1 - tau) * g if "momentum_buffer" in state else g
+        d = g + mu * b if options["nesterov"] else b
+        return w - lr * d, {"momentum_buffer": b}
