@@ -25,6 +25,9 @@ class Optimizer:
 
     Arrays are replaced, never written to: one taken out before a step stays what it was.
 
+    Averages are written beta m + (1 - beta) g. torch's `lerp` has m + (1 - beta) (g - m), the same but for rounding
+    and for an infinite g, after which m is infinite here and NaN there from the next step on.
+
     `params` is an iterable of parameters, of (name, parameter) pairs, or of groups {"params": ..., "lr": ...}, whose
     options stand over the constructor's. `param_groups` holds them with every option filled in. An option may be
     changed there between steps, which is what the schedulers do.
@@ -153,10 +156,11 @@ class Optimizer:
         self.state, self.param_groups = dict(state), groups
 
     def __repr__(self) -> str:
-        lines = []
+        text = ""
         for i, group in enumerate(self.param_groups):
-            lines += [f"Parameter Group {i}"] + [f"    {key}: {group[key]}" for key in sorted(group) if key != "params"]
-        return f"{type(self).__name__} (\n" + "\n".join(lines) + "\n)"
+            options = (f"    {key}: {group[key]}\n" for key in sorted(group) if key != "params")
+            text += f"\nParameter Group {i}\n" + "".join(options)
+        return f"{type(self).__name__} ({text})"
 
 
 def _plain(option: Any) -> Any:

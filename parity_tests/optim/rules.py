@@ -1,7 +1,10 @@
 """Every rule with its options: for each a value that is not the default, and what a second group may have."""
 
+from inspect import signature
 from itertools import combinations
 from typing import Any
+
+from torch import optim
 
 DECAY = {"weight_decay": 0.3, "maximize": True}
 BETAS = {"betas": (0.6, 0.7), "eps": 0.1}
@@ -22,8 +25,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "Muon": {**LR, "weight_decay": 0.3, "momentum": 0.6, "nesterov": False, "ns_steps": 2, "eps": 2.0}
     | {"ns_coefficients": (1.875, -1.25, 0.375), "adjust_lr_fn": "match_rms_adamw"},
 }
-ENGINE = {
-    name: [option for option in ("foreach", "fused", "capturable", "differentiable")]
+# Which of torch's engines each rule can be told to take.
+ENGINE: dict[str, list[str]] = {
+    name: [
+        e
+        for e in ("foreach", "fused", "capturable", "differentiable")
+        if e in signature(getattr(optim, name)).parameters
+    ]
     for name in OPTIONS
 }
 
