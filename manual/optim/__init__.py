@@ -1,5 +1,6 @@
 """torch.optim by hand: the same class names, arguments, defaults and states, for numpy arrays."""
 
+from manual.optim import lr_scheduler
 from manual.optim.adadelta import Adadelta
 from manual.optim.adagrad import Adagrad
 from manual.optim.adam import Adam
@@ -28,4 +29,5 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Rprop",
+    "lr_scheduler",
 ]
