@@ -1,6 +1,7 @@
 """torch.nn by hand: the same class names, arguments, shapes and state-dict keys, for numpy arrays."""
 
 from manual.module import Module, Parameter
+from manual.nn import init, utils
 from manual.nn.activation import (
     CELU,
     ELU,
@@ -202,4 +203,6 @@ __all__ = [
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
+    "init",
+    "utils",
 ]
