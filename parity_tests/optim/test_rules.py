@@ -23,7 +23,7 @@ def test_each_option_for_a_hundred_steps(case, dtype):
 
 @pytest.mark.parametrize("case", cases(2), ids=ids)
 def test_every_two_options(case, dtype):
-    follow(*case, dtype, steps=20)
+    follow(*case, dtype, steps=8)
 
 
 @pytest.mark.parametrize("rule", RULES)
