@@ -17,13 +17,12 @@ Source: https://docs.pytorch.org/docs/stable/nn.init.html
 
 import math
 from collections.abc import Callable
-from typing import TypeVar
 
 import numpy as np
 
 from manual.module import Array, Parameter
 
-Tensor = TypeVar("Tensor", Array, Parameter)
+Tensor = Array | Parameter
 Generator = np.random.Generator | None
 
 GAINS = {"sigmoid": 1.0, "linear": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
@@ -239,14 +238,14 @@ def _kaiming(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     return gain / math.sqrt(fan) if fan else 0.0
 
 
-def _array(tensor: Array | Parameter) -> Array:
+def _array(tensor: Tensor) -> Array:
     array = tensor.data if isinstance(tensor, Parameter) else tensor
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
         raise TypeError("initial values go into a Parameter or an array of floats; pass layer.weight")
     return array
 
 
-def _matrix(tensor: Array | Parameter, who: str) -> tuple[int, int]:
+def _matrix(tensor: Tensor, who: str) -> tuple[int, int]:
     shape = _array(tensor).shape
     if len(shape) != 2:
         raise ValueError(f"{who} takes a matrix, not an array of shape {shape}")

@@ -1,6 +1,6 @@
 """Stochastic gradient descent, with momentum in both forms."""
 
-from manual.module import Array
+from manual.module import Array, Parameter
 from manual.optim.optimizer import Optimizer, Options, Params, State, at_least_0, descent
 
 
@@ -61,6 +61,9 @@ class SGD(Optimizer):
         at_least_0("SGD", options, "lr", "momentum", "weight_decay")
         if options["nesterov"] and (options["momentum"] <= 0 or options["dampening"] != 0):
             raise ValueError("nesterov looks ahead along the momentum: it takes momentum above 0 and dampening 0")
+
+    def check_parameter(self, parameter: Parameter) -> None:
+        """Take complex parameters too: every line of the rule is linear, so a complex step goes through it."""
 
     def update(self, w: Array, g: Array, state: State, options: Options) -> tuple[Array, State]:
         """Return w and {momentum_buffer} after one step."""

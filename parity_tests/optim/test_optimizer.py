@@ -44,7 +44,7 @@ def test_options_of_torchs_engine_are_named(rule, option):
     getattr(optim, rule)(parameters(), **{option: False})
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule != "SGD"])
 def test_complex_parameters_are_refused(rule):
     with pytest.raises(NotImplementedError, match=f"{rule} does not support complex parameters"):
         getattr(optim, rule)([nn.Parameter(np.ones((2, 2), complex))])

@@ -162,3 +162,18 @@ def test_a_momentum_that_is_set_to_0_leaves_the_buffer():
         optimizer.step()
     assert p.data.tolist() == [0.0, 0.0]
     assert optimizer.state[p]["momentum_buffer"].tolist() == [1.0, 1.0]
+
+
+def test_complex_parameters():
+    """Every line is linear: torch's numbers, and a complex step goes through."""
+    options = {"lr": 0.1, "momentum": 0.7, "weight_decay": 0.2, "nesterov": True, "maximize": True}
+    p, q = (
+        nn.Parameter(np.array([1 + 2j, -3j])),
+        torch.nn.Parameter(torch.tensor([1 + 2j, -3j], dtype=torch.complex128)),
+    )
+    ours, theirs = optim.SGD([p], **options), torch.optim.SGD([q], **options)
+    for _ in range(5):
+        p.grad, q.grad = p.data * (1 - 1j), (q * (1 - 1j)).detach()
+        ours.step()
+        theirs.step()
+    np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=1e-14)
