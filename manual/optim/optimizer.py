@@ -59,16 +59,18 @@ class Optimizer:
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient; return what `closure`, called first, returned."""
         loss = None if closure is None else closure()
-        for group in self.param_groups:
-            options = {name: _plain(option) for name, option in group.items()}
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    with np.errstate(all="ignore"):  # what is too large becomes inf, then NaN, as in torch
-                        w, state = self.update(parameter.data, parameter.grad, self.state.get(parameter, {}), options)
-                    parameter.data = np.asarray(w)
-                    if state:
-                        self.state[parameter] = {key: np.asarray(value) for key, value in state.items()}
+        with np.errstate(all="ignore"):  # what is too large becomes inf, then NaN, as in torch
+            for group in self.param_groups:
+                self._step_group(group["params"], {name: _plain(option) for name, option in group.items()})
         return loss
+
+    def _step_group(self, parameters: list[Parameter], options: Options) -> None:
+        for parameter in parameters:
+            if parameter.grad is not None:
+                w, state = self.update(parameter.data, parameter.grad, self.state.get(parameter, {}), options)
+                parameter.data = np.asarray(w)
+                if state:
+                    self.state[parameter] = {key: np.asarray(value) for key, value in state.items()}
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or set those that exist to 0."""

@@ -157,7 +157,11 @@ def test_fans(shape):
     assert init._calculate_fan_in_and_fan_out(np.empty(shape)) == expected
 
 
-@pytest.mark.parametrize("nonlinearity", [*init.GAINS, "leaky_relu"])
+GAINS = ["linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu", "conv1d", "conv2d", "conv3d"]
+GAINS += ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
+
+
+@pytest.mark.parametrize("nonlinearity", GAINS)
 def test_gains(nonlinearity):
     assert init.calculate_gain(nonlinearity) == torch.nn.init.calculate_gain(nonlinearity)
     for slope in (0, 0.2, 3):

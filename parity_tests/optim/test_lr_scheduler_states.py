@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from manual import nn, optim
+from manual.optim.lr_scheduler import factors
 from parity_tests.optim.schedules import CASES, OURS, TORCH, optimizers, options
 
 pytestmark = pytest.mark.filterwarnings("ignore:Detected call of")
@@ -216,3 +217,8 @@ def test_a_base_class_says_what_it_lacks():
     ours, _ = optimizers()
     with pytest.raises(NotImplementedError, match="LRScheduler has no get_lr"):
         OURS.LRScheduler(ours)
+    with pytest.raises(NotImplementedError, match="_Factors has no ratio"):
+        factors._Factors(ours)
+    half = type("Half", (factors._Factors,), {"ratio": lambda self, t: 1})(ours)
+    with pytest.raises(NotImplementedError, match="Half has no product"):
+        half._restart()
