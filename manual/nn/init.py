@@ -82,7 +82,7 @@ def trunc_normal_(
     def propose(random: np.random.Generator, count: int) -> tuple[Array, Array]:
         if within > 0.3:
             z = random.normal(size=count)
-            return z, (z >= low) & (z <= high)
+            return z, z == np.clip(z, low, high)
         z = random.uniform(low, high, count)
         return z, np.log1p(-random.random(count)) <= (peak**2 - z**2) / 2
 

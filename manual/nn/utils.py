@@ -71,7 +71,7 @@ def clip_grads_with_norm_(
     unsupported("clip_grads_with_norm_", foreach=foreach or None)
     for p in _with_gradients(parameters, "clip_grads_with_norm_"):
         with np.errstate(all="ignore"):  # inf * 0 is NaN, as in torch
-            c = np.minimum(float(max_norm) / (np.asarray(total_norm) + 1e-6), 1.0)
+            c = np.minimum(max_norm / (np.asarray(total_norm) + 1e-6), 1.0)
             p.grad = np.asarray(p.grad * c.astype(p.dtype))
 
 
@@ -102,8 +102,10 @@ def _norm(x: Array, order: float) -> Any:
         raise ValueError(f"an empty gradient has no norm of order {order}; leave its parameter out")
     with np.errstate(all="ignore"):  # what is too large becomes inf, as in torch
         size = np.abs(x)
-        if np.isinf(order):
-            return size.max() if order > 0 else size.min()
+        if order == np.inf:
+            return size.max()
+        if order == -np.inf:
+            return size.min()
         if order == 0:
             return (size != 0).sum(dtype=x.dtype)
         return np.sqrt((size * size).sum()) if order == 2 else (size**order).sum() ** (1 / order)

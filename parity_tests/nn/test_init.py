@@ -196,11 +196,34 @@ def test_a_seed_means_the_same_weights_for_good():
     assert np.array_equal(init.normal_(np.empty((2, 3)), 1, 2, draw(4)), draw(4).normal(1, 2, (2, 3)))
     q, r = np.linalg.qr(draw(4).normal(size=(3, 2)))
     assert np.allclose(init.orthogonal_(np.empty((3, 2)), 1, draw(4)), q * np.sign(np.diag(r)))
+    q, r = np.linalg.qr(draw(4).normal(size=(3, 3)))
+    assert np.allclose(init.orthogonal_(np.empty((3, 3)), 1, draw(4)), q * np.sign(np.diag(r)))
     for name in ("trunc_normal_", "xavier_normal_", "kaiming_uniform_", "orthogonal_"):
         first, second, other = (getattr(init, name)(np.empty((4, 3)), generator=draw(s)) for s in (4, 4, 5))
         assert np.array_equal(first, second)
         assert not np.array_equal(first, other)
         assert np.array_equal(getattr(init, name)(np.empty((4, 3), "f4"), generator=draw(4)), first.astype("f4"))
+
+
+def test_what_truncated_values_are_drawn_from():
+    """The normal distribution where 0.3 of it or more is within, else the uniform one between the bounds."""
+    for bound, within, first in [
+        (0.4, 0.311, np.random.default_rng(4).normal(size=1000)),
+        (0.7, 0.516, np.random.default_rng(4).normal(size=1000)),
+        (0.37, 0.289, np.random.default_rng(4).uniform(-0.37, 0.37, 1000)),
+    ]:
+        assert math.erf(bound / math.sqrt(2)) == pytest.approx(within, abs=1e-3)
+        values = init.trunc_normal_(np.empty(1000), a=-bound, b=bound, generator=np.random.default_rng(4))
+        inside = np.abs(first) <= bound
+        kept = (values == first)[inside].mean()
+        assert kept == 1 if within > 0.3 else 0.95 < kept < 1
+
+
+def test_a_range_of_one_value():
+    assert (init.uniform_(np.empty(3), 2, 2) == 2).all()
+    assert (init.normal_(np.empty(3), 2, 0) == 2).all()
+    for value in np.linspace(-3, 3, 50):
+        assert (init.trunc_normal_(np.empty(3), 0.1, 0.3, value, value) == value).all()
 
 
 def test_no_generator_draws_anew():
