@@ -38,9 +38,9 @@ def clip_grad_norm_(
     Bengio, arXiv:1211.5063
     """
     unsupported("clip_grad_norm_", foreach=foreach or None)
-    parameters = _with_gradients(parameters, "clip_grad_norm_")
-    total = get_total_norm([p.grad for p in parameters if p.grad is not None], norm_type, error_if_nonfinite)
-    clip_grads_with_norm_(parameters, max_norm, total)
+    pairs = _with_gradients(parameters, "clip_grad_norm_")
+    total = get_total_norm([grad for _, grad in pairs], norm_type, error_if_nonfinite)
+    clip_grads_with_norm_([parameter for parameter, _ in pairs], max_norm, total)
     return total
 
 
@@ -55,7 +55,7 @@ def get_total_norm(
     norms = [_norm(x, float(norm_type)) for x in ([tensors] if isinstance(tensors, np.ndarray) else tensors)]
     if not norms:
         return np.zeros((), np.float32)
-    total = np.asarray(_norm(np.stack(norms), float(norm_type)))
+    total = np.asarray(_norm(norms, float(norm_type)))
     if error_if_nonfinite and not np.isfinite(total):
         raise RuntimeError(
             f"the norm of the gradients is {total}, which nothing can be scaled by; look for the parameter whose "
@@ -69,10 +69,10 @@ def clip_grads_with_norm_(
 ) -> None:
     """Scale all gradients by min(1, max_norm / (total_norm + 1e-6)); see `clip_grad_norm_`."""
     unsupported("clip_grads_with_norm_", foreach=foreach or None)
-    for p in _with_gradients(parameters, "clip_grads_with_norm_"):
+    for p, grad in _with_gradients(parameters, "clip_grads_with_norm_"):
         with np.errstate(all="ignore"):  # inf * 0 is NaN, as in torch
-            c = np.minimum(max_norm / (np.asarray(total_norm) + 1e-6), 1.0)
-            p.grad = np.asarray(p.grad * c.astype(p.dtype))
+            c = np.minimum(max_norm / (total_norm + 1e-6), 1.0)
+            p.grad = np.asarray(grad * c.astype(p.dtype))
 
 
 def clip_grad_value_(parameters: Parameters, clip_value: float, foreach: bool | None = None) -> None:
@@ -84,28 +84,27 @@ def clip_grad_value_(parameters: Parameters, clip_value: float, foreach: bool | 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_value_.html
     """
     unsupported("clip_grad_value_", foreach=foreach or None)
-    for p in _with_gradients(parameters, "clip_grad_value_"):
-        assert p.grad is not None
-        p.grad = np.asarray(np.minimum(np.maximum(p.grad, -float(clip_value)), float(clip_value)))
+    for p, grad in _with_gradients(parameters, "clip_grad_value_"):
+        p.grad = np.asarray(np.minimum(np.maximum(grad, -float(clip_value)), float(clip_value)))
 
 
-def _with_gradients(parameters: Parameters, who: str) -> list[Parameter]:
+def _with_gradients(parameters: Parameters, who: str) -> list[tuple[Parameter, Array]]:
     given = [parameters] if isinstance(parameters, Parameter) else list(parameters)
     if not all(isinstance(parameter, Parameter) for parameter in given):
         raise TypeError(f"{who} takes parameters; pass network.parameters()")
-    return [parameter for parameter in given if parameter.grad is not None]
+    return [(parameter, parameter.grad) for parameter in given if parameter.grad is not None]
 
 
-def _norm(x: Array, order: float) -> Any:
+def _norm(x: Array | list[Any], order: float) -> Any:
     """Return (sum |x|^order)^(1/order); the largest |x| for inf, the smallest for -inf, the number of x != 0 for 0."""
-    if not x.size and (order < 0 or order == np.inf):
+    size = np.abs(x)
+    if not size.size and (order < 0 or order == np.inf):
         raise ValueError(f"an empty gradient has no norm of order {order}; leave its parameter out")
+    if order == np.inf:
+        return size.max()
+    if order == -np.inf:
+        return size.min()
+    if order == 0:
+        return (size != 0).sum(dtype=size.dtype)
     with np.errstate(all="ignore"):  # what is too large becomes inf, as in torch
-        size = np.abs(x)
-        if order == np.inf:
-            return size.max()
-        if order == -np.inf:
-            return size.min()
-        if order == 0:
-            return (size != 0).sum(dtype=x.dtype)
         return np.sqrt((size * size).sum()) if order == 2 else (size**order).sum() ** (1 / order)

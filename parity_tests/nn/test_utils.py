@@ -30,6 +30,7 @@ def same(hand, theirs, dtype="float64"):
         assert (p.grad is None) == (q.grad is None)
         if p.grad is not None:
             assert p.grad.dtype == np.dtype(dtype)
+            assert isinstance(p.grad, np.ndarray)
             np.testing.assert_allclose(p.grad, q.grad.numpy(), rtol=8 * np.finfo(dtype).eps, atol=0)
 
 
@@ -107,7 +108,7 @@ def test_no_gradients():
     for grads in ([], [None], [None, None]):
         hand, theirs = twins(grads)
         total, expected = utils.clip_grad_norm_(hand, 1.0), torch.nn.utils.clip_grad_norm_(theirs, 1.0)
-        assert (float(total), total.dtype.name, total.shape) == (expected.item(), "float32", ())
+        assert (str(total), total.dtype.name, total.shape) == (str(expected.item()), "float32", ())
         utils.clip_grad_value_(hand, 1.0)
 
 
@@ -130,6 +131,7 @@ def test_one_parameter_and_one_array():
     assert utils.clip_grad_norm_(hand[0], 1.0) == torch.nn.utils.clip_grad_norm_(theirs[0], 1.0) == 5
     same(hand, theirs)
     assert utils.get_total_norm(np.array([3.0, 4.0])) == utils.get_total_norm([np.array([[3.0], [4.0]])]) == 5
+    assert utils.get_total_norm(np.array([3.0, 4.0]), 0) == 1  # the number of arrays that are not all 0
     assert utils.get_total_norm(iter([np.array([3.0]), np.array([4.0])]), 1) == 7
     with pytest.raises(RuntimeError):
         utils.get_total_norm([np.array([INF])], error_if_nonfinite=True)
