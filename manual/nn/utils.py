@@ -107,4 +107,4 @@ def _norm(x: Array | list[Any], order: float) -> Any:
     if order == 0:
         return (size != 0).sum(dtype=size.dtype)
     with np.errstate(all="ignore"):  # what is too large becomes inf, as in torch
-        return np.sqrt((size * size).sum()) if order == 2 else (size**order).sum() ** (1 / order)
+        return (size**order).sum() ** (1 / order)

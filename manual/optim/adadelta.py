@@ -45,13 +45,12 @@ class Adadelta(Optimizer):
         differentiable: bool = False,
     ) -> None:
         defaults: Options = {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
-        super().__init__(
-            params, {**defaults, "capturable": capturable, "foreach": foreach, "differentiable": differentiable}
-        )
+        defaults |= {"capturable": capturable, "foreach": foreach, "differentiable": differentiable}
+        super().__init__(params, defaults)
 
     def check(self, options: Options) -> None:
         """Raise ValueError for options outside their range."""
-        at_least_0("Adadelta", options, "lr", "eps", "weight_decay")
+        at_least_0("Adadelta", options, {"lr", "eps", "weight_decay"})
         if not 0 <= options["rho"] <= 1:
             raise ValueError(f"rho is {options['rho']}, but Adadelta takes a number from 0 to 1")
 

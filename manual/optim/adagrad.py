@@ -55,7 +55,7 @@ class Adagrad(Optimizer):
 
     def check(self, options: Options) -> None:
         """Raise ValueError for options outside their range."""
-        at_least_0("Adagrad", options, "lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
+        at_least_0("Adagrad", options, {"lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps"})
 
     def update(self, w: Array, g: Array, state: State, options: Options) -> tuple[Array, State]:
         """Return w and {step, sum} after one step."""

@@ -68,7 +68,7 @@ class Adam(Optimizer):
 
     def check(self, options: Options) -> None:
         """Raise ValueError for options outside their range."""
-        at_least_0(type(self).__name__, options, "lr", "eps", "weight_decay")
+        at_least_0(type(self).__name__, options, {"lr", "eps", "weight_decay"})
         check_betas(type(self).__name__, options)
 
     def update(self, w: Array, g: Array, state: State, options: Options) -> tuple[Array, State]:

@@ -48,7 +48,7 @@ class Adamax(Optimizer):
 
     def check(self, options: Options) -> None:
         """Raise ValueError for options outside their range."""
-        at_least_0("Adamax", options, "lr", "eps", "weight_decay")
+        at_least_0("Adamax", options, {"lr", "eps", "weight_decay"})
         check_betas("Adamax", options)
 
     def update(self, w: Array, g: Array, state: State, options: Options) -> tuple[Array, State]:

@@ -46,11 +46,12 @@ class ASGD(Optimizer):
     ) -> None:
         defaults: Options = {"lr": lr, "lambd": lambd, "alpha": alpha, "t0": t0, "weight_decay": weight_decay}
         defaults |= {"foreach": foreach, "maximize": maximize, "differentiable": differentiable}
-        super().__init__(params, {**defaults, "capturable": capturable})
+        defaults |= {"capturable": capturable}
+        super().__init__(params, defaults)
 
     def check(self, options: Options) -> None:
         """Raise ValueError for options outside their range."""
-        at_least_0("ASGD", options, "lr", "weight_decay")
+        at_least_0("ASGD", options, {"lr", "weight_decay"})
 
     def update(self, w: Array, g: Array, state: State, options: Options) -> tuple[Array, State]:
         """Return w and {step, eta, mu, ax} after one step."""

@@ -7,7 +7,7 @@ import numpy as np
 from manual.module import Array, Parameter
 from manual.optim.optimizer import Optimizer, Options, Params, State, at_least_0
 
-ADJUST = (None, "original", "match_rms_adamw")
+ADJUST = {None, "original", "match_rms_adamw"}
 
 
 class Muon(Optimizer):
@@ -55,13 +55,16 @@ class Muon(Optimizer):
     ) -> None:
         defaults: Options = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "nesterov": nesterov}
         defaults |= {"ns_coefficients": ns_coefficients, "eps": eps, "ns_steps": ns_steps}
-        super().__init__(params, {**defaults, "adjust_lr_fn": adjust_lr_fn})
+        defaults |= {"adjust_lr_fn": adjust_lr_fn}
+        super().__init__(params, defaults)
 
     def check(self, options: Options) -> None:
         """Raise ValueError for options outside their range."""
-        at_least_0("Muon", options, "lr", "weight_decay", "momentum")
+        at_least_0("Muon", options, {"lr", "weight_decay", "momentum"})
         if options["adjust_lr_fn"] not in ADJUST:
-            raise ValueError(f"adjust_lr_fn is {options['adjust_lr_fn']!r}, but Muon knows {ADJUST}")
+            raise ValueError(
+                f"adjust_lr_fn is {options['adjust_lr_fn']!r}, but Muon knows 'original' and 'match_rms_adamw'"
+            )
         if options["ns_steps"] >= 100:
             raise ValueError(f"ns_steps is {options['ns_steps']}, but Muon takes fewer than 100; 5 are enough")
         if len(options["ns_coefficients"]) != 3:
@@ -112,9 +115,9 @@ def orthogonalized(
     a, b, c = coefficients
     tall = d.shape[0] > d.shape[1]
     x = d.T if tall else d  # (short, long)
-    x = x / np.maximum(np.sqrt((x * x).sum()), x.dtype.type(eps))
+    x = x / np.maximum(np.sqrt((x * x).sum()), eps)
     for _ in range(steps):
         gram = x @ x.T  # (short, short)
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        x = a * x + (b * gram + c * (gram @ gram)) @ x
     result: Array = x.T if tall else x
     return result

@@ -50,11 +50,12 @@ class NAdam(Optimizer):
         defaults: Options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         defaults |= {"momentum_decay": momentum_decay, "decoupled_weight_decay": decoupled_weight_decay}
         defaults |= {"maximize": maximize, "foreach": foreach, "capturable": capturable}
-        super().__init__(params, {**defaults, "differentiable": differentiable})
+        defaults |= {"differentiable": differentiable}
+        super().__init__(params, defaults)
 
     def check(self, options: Options) -> None:
         """Raise ValueError for options outside their range."""
-        at_least_0("NAdam", options, "lr", "eps", "weight_decay", "momentum_decay")
+        at_least_0("NAdam", options, {"lr", "eps", "weight_decay", "momentum_decay"})
         check_betas("NAdam", options)
 
     def update(self, w: Array, g: Array, state: State, options: Options) -> tuple[Array, State]:

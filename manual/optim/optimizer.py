@@ -37,7 +37,8 @@ class Optimizer:
 
     def __init__(self, params: Params, defaults: Options) -> None:
         who = type(self).__name__
-        self.defaults, self.state = defaults, dict[Parameter, dict[str, Array]]()
+        self.defaults = defaults
+        self.state: dict[Parameter, dict[str, Array]] = {}
         self.param_groups: list[Options] = []
         self._check(defaults)
         if isinstance(params, Parameter | np.ndarray):
@@ -150,12 +151,12 @@ class Optimizer:
         }
         names = [{"param_names": group["param_names"]} if "param_names" in group else {} for group in self.param_groups]
         groups = [
-            {**self.defaults, **name, **new, "params": list(group["params"])}
+            {**self.defaults, **name, **new, "params": group["params"]}
             for name, group, new in zip(names, self.param_groups, saved, strict=True)
         ]
         for group in groups:
             self._check(group)
-        self.state, self.param_groups = dict(state), groups
+        self.state, self.param_groups = state, groups
 
     def __repr__(self) -> str:
         text = ""
@@ -180,12 +181,12 @@ def _loaded(who: str, key: str, value: Any, parameter: Parameter) -> Array:
     return np.array(value, dtype=np.float32 if key == "step" else parameter.dtype)
 
 
-def at_least_0(who: str, options: Options, *names: str) -> None:
+def at_least_0(who: str, options: Options, names: set[str]) -> None:
     """Raise ValueError for the first of these options that is negative, or NaN."""
-    for name in names:
-        if not options[name] >= 0:  # written so that NaN fails as well
+    for name, value in options.items():
+        if name in names and not value >= 0:  # written so that NaN fails as well
             known_as = "a learning rate" if name == "lr" else f"{who}'s {name}"
-            raise ValueError(f"{name} is {options[name]}, but {known_as} is 0 or above")
+            raise ValueError(f"{name} is {value}, but {known_as} is 0 or above")
 
 
 def check_betas(who: str, options: Options) -> None:
@@ -221,5 +222,4 @@ def decayed(w: Array, g: Array, options: Options) -> tuple[Array, Array]:
     """
     if not options["decoupled_weight_decay"]:
         return w, descent(w, g, options)
-    decay = options["lr"] * options["weight_decay"]
-    return (w * (1 - decay) if decay else w), (-g if options["maximize"] else g)
+    return w * (1 - options["lr"] * options["weight_decay"]), (-g if options["maximize"] else g)

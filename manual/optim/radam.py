@@ -62,7 +62,7 @@ class RAdam(Optimizer):
 
     def check(self, options: Options) -> None:
         """Raise ValueError for options outside their range."""
-        at_least_0("RAdam", options, "lr", "eps", "weight_decay")
+        at_least_0("RAdam", options, {"lr", "eps", "weight_decay"})
         check_betas("RAdam", options)
 
     def update(self, w: Array, g: Array, state: State, options: Options) -> tuple[Array, State]:

@@ -55,11 +55,12 @@ class RMSprop(Optimizer):
     ) -> None:
         defaults: Options = {"lr": lr, "momentum": momentum, "alpha": alpha, "eps": eps, "centered": centered}
         defaults |= {"weight_decay": weight_decay, "capturable": capturable, "foreach": foreach}
-        super().__init__(params, {**defaults, "maximize": maximize, "differentiable": differentiable})
+        defaults |= {"maximize": maximize, "differentiable": differentiable}
+        super().__init__(params, defaults)
 
     def check(self, options: Options) -> None:
         """Raise ValueError for options outside their range."""
-        at_least_0("RMSprop", options, "lr", "eps", "momentum", "weight_decay", "alpha")
+        at_least_0("RMSprop", options, {"lr", "eps", "momentum", "weight_decay", "alpha"})
 
     def update(self, w: Array, g: Array, state: State, options: Options) -> tuple[Array, State]:
         """Return w and {step, square_avg} after one step, with momentum_buffer and grad_avg where they are used."""

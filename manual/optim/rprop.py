@@ -48,11 +48,12 @@ class Rprop(Optimizer):
         differentiable: bool = False,
     ) -> None:
         defaults: Options = {"lr": lr, "etas": etas, "step_sizes": step_sizes, "foreach": foreach, "maximize": maximize}
-        super().__init__(params, {**defaults, "differentiable": differentiable, "capturable": capturable})
+        defaults |= {"differentiable": differentiable, "capturable": capturable}
+        super().__init__(params, defaults)
 
     def check(self, options: Options) -> None:
         """Raise ValueError for options outside their range."""
-        at_least_0("Rprop", options, "lr")
+        at_least_0("Rprop", options, {"lr"})
         minus, plus = options["etas"]
         if not 0 < minus < 1 < plus:
             raise ValueError(f"etas are {(minus, plus)}, but Rprop shrinks by one in (0, 1) and grows by one above 1")
@@ -65,6 +66,6 @@ class Rprop(Optimizer):
         eta = state.get("step_size", np.full_like(w, options["lr"]))
         eta = np.where(c > 0, eta * plus, np.where(c < 0, eta * minus, eta))
         eta = np.minimum(np.maximum(eta, smallest), largest)
-        g = np.where(c < 0, g.dtype.type(0), g)
-        move = np.where(g > 0, -eta, np.where(g < 0, eta, g.dtype.type(0)))
+        g = np.where(c < 0, 0.0, g)
+        move = np.where(g > 0, -eta, np.where(g < 0, eta, 0.0))
         return w + move, {"step": np.float32(count(state)), "prev": g, "step_size": eta}

@@ -54,11 +54,12 @@ class SGD(Optimizer):
     ) -> None:
         defaults: Options = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay}
         defaults |= {"nesterov": nesterov, "maximize": maximize}
-        super().__init__(params, {**defaults, "foreach": foreach, "differentiable": differentiable, "fused": fused})
+        defaults |= {"foreach": foreach, "differentiable": differentiable, "fused": fused}
+        super().__init__(params, defaults)
 
     def check(self, options: Options) -> None:
         """Raise ValueError for options outside their range."""
-        at_least_0("SGD", options, "lr", "momentum", "weight_decay")
+        at_least_0("SGD", options, {"lr", "momentum", "weight_decay"})
         if options["nesterov"] and (options["momentum"] <= 0 or options["dampening"] != 0):
             raise ValueError("nesterov looks ahead along the momentum: it takes momentum above 0 and dampening 0")
 

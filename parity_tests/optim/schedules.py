@@ -66,7 +66,7 @@ CASES = {
     "one cycle epochs": lambda s, o: s.OneCycleLR(o, max_lr=[2.0, 0.5, 1.0], epochs=21, steps_per_epoch=5),
     "one cycle linear": lambda s, o: s.OneCycleLR(o, 2.0, 100, anneal_strategy="linear", pct_start=0.0),
     "one cycle options": lambda s, o: s.OneCycleLR(
-        *(o, 2.0, 110, None, None, 0.2), base_momentum=[0.5, 0.6, 0.7], max_momentum=0.99, div_factor=7
+        *(o, 2.0, 110, None, None, 0.2), base_momentum=(0.5, 0.6, 0.7), max_momentum=0.99, div_factor=7
     ),
     "one cycle ends": lambda s, o: s.OneCycleLR(o, 2.0, 101, final_div_factor=9.0, pct_start=1.0),
     "one cycle in three": lambda s, o: s.OneCycleLR(o, 2.0, 101, three_phase=True),
@@ -96,10 +96,12 @@ CASES = {
     "restarts after multiplying": lambda s, o: s.SequentialLR(
         o, [s.MultiplicativeLR(o, LAMBDAS), s.CosineAnnealingWarmRestarts(o, 7)], [12]
     ),
+    "a row of one": lambda s, o: s.SequentialLR(o, [s.ExponentialLR(o, 0.9)], []),
     "a row in a row": lambda s, o: s.SequentialLR(
         o, [s.SequentialLR(o, [s.ConstantLR(o), s.ExponentialLR(o, 0.9)], [7]), s.StepLR(o, 3)], [20]
     ),
     "chained": lambda s, o: s.ChainedScheduler([s.ConstantLR(o, 0.1, 9), s.ExponentialLR(o, 0.95), s.StepLR(o, 20)]),
+    "a chain of one": lambda s, o: s.ChainedScheduler([s.ExponentialLR(o, 0.95)]),
     "chained, optimizer named": lambda s, o: s.ChainedScheduler([s.ExponentialLR(o, 0.95)], optimizer=o),
     "a chain in a row": lambda s, o: s.SequentialLR(
         o, [s.ChainedScheduler([s.LinearLR(o), s.ExponentialLR(o, 0.9)]), s.StepLR(o, 3)], [20]

@@ -46,6 +46,7 @@ def test_from_last_epoch_on(name):
         schedulers.append(CASES[name](Resumed(), optimizer))
     for _ in range(20):
         assert schedulers[0].get_last_lr() == schedulers[1].get_last_lr()
+        assert schedulers[0].last_epoch == schedulers[1].last_epoch
         assert options(ours) == options(theirs)
         for optimizer, scheduler in zip((ours, theirs), schedulers, strict=True):
             optimizer.step()
@@ -153,13 +154,16 @@ def test_plateaus(arguments):
         0,
         0,
     ]
-    for metric in [metrics[0], metrics[0], *metrics]:
+    for step, metric in enumerate([metrics[0], metrics[0], *metrics]):
+        if step == 30:
+            ours.param_groups[1]["lr"] = theirs.param_groups[1]["lr"] = 0.77
         mine.step(metric)
         other.step(metric)
         assert mine.get_last_lr() == other.get_last_lr()
         state, torchs = mine.state_dict(), other.state_dict()
         assert {key: state[key] for key in torchs} == torchs
         assert state == torchs
+        assert type(mine.best) is float
 
 
 def test_a_phase_without_length():

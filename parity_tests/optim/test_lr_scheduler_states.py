@@ -36,8 +36,12 @@ def test_go_on_from_the_state_of_the_other_side(name, to_torch_first):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_keys_are_torchs(name):
-    mine, other = (CASES[name](s, o).state_dict() for s, o in zip((OURS, TORCH), optimizers(), strict=True))
+def test_keys_and_values_are_torchs(name):
+    schedulers = [CASES[name](s, o) for s, o in zip((OURS, TORCH), optimizers(), strict=True)]
+    for scheduler in schedulers:
+        for _ in range(3):
+            scheduler.step()
+    mine, other = (scheduler.state_dict() for scheduler in schedulers)
     assert set(other) - set(mine) <= {"_get_lr_called_within_step"}
     assert set(mine) <= set(other)
     for key in set(mine) - {"_schedulers"}:
@@ -81,6 +85,19 @@ def test_states_are_copies():
     scheduler.load_state_dict(state)
     state["base_lrs"][1] = 6
     assert scheduler.base_lrs[:2] == [5, 0.08]
+    decay, milestones, high = Decay(0.5), [4], [1.0, 2.0, 3.0]
+    parts = [OURS.LambdaLR(ours, decay), OURS.CyclicLR(ours, 0.1, high, 4, scale_fn=decay)]
+    row = OURS.SequentialLR(ours, parts, milestones)
+    state = row.state_dict()
+    state["_milestones"][0] = 9
+    state["_schedulers"][0]["lr_lambdas"][0]["rate"] = 9
+    state["_schedulers"][0]["base_lrs"][0] = 9
+    state["_schedulers"][1]["_scale_fn_custom"]["rate"] = 9
+    milestones[0] = high[0] = parts[0] = 9
+    assert row.state_dict()["_milestones"] == [4]
+    assert row._schedulers[0].base_lrs[0] != 9
+    assert row._schedulers[1].max_lrs[0] == 1.0
+    assert decay.rate == 0.5
 
 
 def test_a_state_of_another_scheduler():
@@ -91,9 +108,10 @@ def test_a_state_of_another_scheduler():
 
 
 def test_rates_of_numpys_become_pythons():
-    ours, _ = optimizers()
+    ours, _ = optimizers(lrs=[np.float64(0.3), np.float32(1), 1])
     scheduler = OURS.LambdaLR(ours, lambda t: np.float32(0.5) ** t)
     scheduler.step()
+    assert all(type(lr) is float for lr in scheduler.base_lrs)
     assert all(type(lr) is float for lr in scheduler.get_last_lr())
     assert all(type(group["lr"]) is float for group in ours.param_groups)
 
@@ -165,6 +183,18 @@ def test_refused_by_both(build, error, says):
         build(TORCH, theirs)
 
 
+def test_the_ends_of_the_ranges_are_allowed():
+    for where, optimizer in zip((OURS, TORCH), optimizers(), strict=True):
+        where.ConstantLR(optimizer, 1.0)
+        where.LinearLR(optimizer, 1.0, 0.0)
+        where.LinearLR(optimizer, 1.0, 1.0)
+        where.CosineAnnealingWarmRestarts(optimizer, 1, 1).step(0)
+        where.OneCycleLR(optimizer, 1.0, 1, pct_start=0.0)
+        where.OneCycleLR(optimizer, 1.0, epochs=1, steps_per_epoch=1, pct_start=0.0)
+        where.StepLR(optimizer, 1)
+        where.CosineAnnealingLR(optimizer, 1)
+
+
 def test_refused_by_us_alone():
     """torch divides by 0 at a later step, or by what is not there."""
     ours, theirs = optimizers()
@@ -179,10 +209,12 @@ def test_refused_by_us_alone():
         OURS.StepLR(ours, 3).step(5)
     with pytest.raises(NotImplementedError, match=r"ReduceLROnPlateau\.step does not support epoch="):
         OURS.ReduceLROnPlateau(ours).step(1.0, 5)
+    before = options(theirs)
     for build in (lambda: OURS.StepLR(theirs, 3), lambda: OURS.OneCycleLR(theirs, 1.0, 9),
                   lambda: OURS.CyclicLR(theirs, 1.0, 2.0), lambda: OURS.ReduceLROnPlateau(theirs)):  # fmt: skip
         with pytest.raises(TypeError, match=r"takes an optimizer of manual\.optim, not SGD"):
             build()
+    assert options(theirs) == before
 
 
 def test_momentum_that_is_not_there():

@@ -66,6 +66,19 @@ def test_a_factor_changes_nothing():
     np.testing.assert_allclose(orthogonalized(1000 * d), orthogonalized(d), rtol=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(3, 7), (7, 3)])
+def test_the_smaller_square_is_multiplied(shape):
+    products = []
+
+    class Watched(np.ndarray):
+        def __matmul__(self, other):
+            products.append((self.shape, other.shape))
+            return super().__matmul__(other)
+
+    orthogonalized(normal(*shape).view(Watched))
+    assert products[:3] == [((3, 7), (7, 3)), ((3, 3), (3, 3)), ((3, 3), (3, 7))]
+
+
 def test_no_gradient_is_no_step():
     assert orthogonalized(np.zeros((2, 3))).tolist() == [[0.0] * 3] * 2
     assert orthogonalized(np.zeros((0, 3))).shape == (0, 3)

@@ -57,6 +57,7 @@ def test_a_rate_that_is_no_number(rule):
         ("Rprop", {"lr": 0, "etas": (0.999, 1.001)}),
         ("ASGD", {"lr": 0, "weight_decay": 0, "lambd": -1}),
         ("Muon", {"lr": 0, "momentum": 0, "weight_decay": 0}),
+        ("Muon", {"adjust_lr_fn": "original"}),
     ],
 )
 def test_the_ends_of_the_ranges_are_allowed(rule, options):
@@ -69,6 +70,12 @@ def test_nesterov_takes_momentum_and_no_dampening(options):
     for where, p in ((optim, nn.Parameter(np.ones(2))), (torch.optim, torch.nn.Parameter(torch.ones(2)))):
         with pytest.raises(ValueError, match=r"(?i)nesterov .*momentum"):
             where.SGD([p], nesterov=True, **options)
+
+
+def test_what_no_group_uses_is_refused_too():
+    for where, p in ((optim, nn.Parameter(np.ones(2))), (torch.optim, torch.nn.Parameter(torch.ones(2)))):
+        with pytest.raises(ValueError, match="learning rate"):
+            where.SGD([{"params": [p], "lr": 0.1}], lr=-1)
 
 
 def test_betas_are_two():

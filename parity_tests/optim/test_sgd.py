@@ -45,6 +45,7 @@ def test_a_parameter_without_gradient_stays():
     optimizer.step()
     assert p.data.tolist() == [0.5] * 3
     assert q.data.tolist() == [1.0] * 3
+    assert optimizer.state_dict()["state"] == {}  # without momentum there is none
     optimizer.zero_grad()
     assert p.grad is None
 

@@ -6,6 +6,11 @@ from manual.optim.lr_scheduler.scheduler import LRScheduler
 from manual.optim.optimizer import Optimizer
 
 
+def raised_cosine(t: float, period: float) -> float:
+    """Return 1 + cos(pi t / period), which falls from 2 at t = 0 to 0 at t = period."""
+    return 1 + math.cos(math.pi * t / period)
+
+
 class CosineAnnealingLR(LRScheduler):
     """lr_t = eta_min + (base_lr - eta_min) (1 + cos(pi t / T_max)) / 2: down in T_max steps, up in the next, and so on.
 
@@ -30,14 +35,14 @@ class CosineAnnealingLR(LRScheduler):
         t, low = self.last_epoch, self.eta_min
         if self._is_initial:
             return self._lrs()
-        if (t - 1 - self.T_max) % (2 * self.T_max) == 0:
+        before, now = raised_cosine(t - 1, self.T_max), raised_cosine(t, self.T_max)
+        if before == 0:
             rise = 1 - math.cos(math.pi / self.T_max)
             return [lr + (base - low) * rise / 2 for lr, base in zip(self._lrs(), self.base_lrs, strict=True)]
-        ratio = (1 + math.cos(math.pi * t / self.T_max)) / (1 + math.cos(math.pi * (t - 1) / self.T_max))
-        return [ratio * (lr - low) + low for lr in self._lrs()]
+        return [now / before * (lr - low) + low for lr in self._lrs()]
 
     def _get_closed_form_lr(self) -> list[float]:
-        height = 1 + math.cos(math.pi * self.last_epoch / self.T_max)
+        height = raised_cosine(self.last_epoch, self.T_max)
         return [self.eta_min + (base - self.eta_min) * height / 2 for base in self.base_lrs]
 
 
@@ -55,7 +60,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1
     ) -> None:
-        for name, value in (("T_0", T_0), ("T_mult", T_mult)):
+        for name, value in {"T_0": T_0, "T_mult": T_mult}.items():
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} is {value}, but CosineAnnealingWarmRestarts takes a whole number above 0")
         self.T_0, self.T_i, self.T_mult, self.eta_min = T_0, T_0, T_mult, eta_min
@@ -64,17 +69,16 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     def get_lr(self) -> list[float]:
         """Return the rate of every group at T_cur of T_i."""
-        height = 1 + math.cos(math.pi * self.T_cur / self.T_i)
+        height = raised_cosine(self.T_cur, self.T_i)
         return [self.eta_min + (base - self.eta_min) * height / 2 for base in self.base_lrs]
 
     def step(self, epoch: float | None = None) -> None:
         """Count one step on, or go to `epoch`, and set the rates."""
-        if epoch is None and self.last_epoch >= 0:
+        if epoch is None:
             epoch, self.T_cur = self.last_epoch + 1, self.T_cur + 1
             if self.T_cur >= self.T_i:
                 self.T_cur, self.T_i = self.T_cur % self.T_i, self.T_i * self.T_mult
         else:
-            epoch = epoch or 0
             if epoch < 0:
                 raise ValueError(f"epoch is {epoch}, but it is 0 or above")
             begin, self.T_i = 0, self.T_0

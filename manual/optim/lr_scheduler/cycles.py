@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import FunctionType
 from typing import Any
 
+from manual.optim.lr_scheduler.annealing import raised_cosine
 from manual.optim.lr_scheduler.scheduler import LRScheduler, check_optimizer, for_each_group
 from manual.optim.optimizer import Optimizer, Options
 
@@ -116,7 +117,7 @@ class OneCycleLR(_Cycled):
     def _between(self, start: float, end: float, part: float) -> float:
         if self._anneal_func_type == "linear":
             return (end - start) * part + start
-        return end + (start - end) / 2 * (math.cos(math.pi * part) + 1)
+        return end + (start - end) / 2 * raised_cosine(part, 1)
 
 
 def _total_steps(total_steps: int | None, epochs: int | None, steps_per_epoch: int | None) -> int:
@@ -125,10 +126,12 @@ def _total_steps(total_steps: int | None, epochs: int | None, steps_per_epoch: i
     given: dict[str, int | None] = {"total_steps": total_steps}
     if total_steps is None:
         given = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
+    count = 1
     for name, value in given.items():
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} is {value}, but OneCycleLR takes a whole number above 0")
-    return math.prod(value for value in given.values() if value)
+        count *= value
+    return count
 
 
 def _phases(rise: float, total: int, three_phase: bool) -> list[dict[str, Any]]:
@@ -180,7 +183,7 @@ class CyclicLR(_Cycled):
         if last_epoch == -1:
             for group, low in zip(optimizer.param_groups, base_lrs, strict=True):
                 group["lr"] = low
-        self.total_size = float(step_size_up + (step_size_up if step_size_down is None else step_size_down))
+        self.total_size = step_size_up + (step_size_up if step_size_down is None else step_size_down)
         self.step_ratio = step_size_up / self.total_size
         self._scale_fn_custom = scale_fn
         self.scale_mode = scale_mode
@@ -208,15 +211,17 @@ class CyclicLR(_Cycled):
         if self._scale_fn_custom is not None:
             return self._scale_fn_custom(x)
         if self.mode == "triangular2":
-            return float(0.5 ** (x - 1))
-        return float(self.gamma**x) if self.mode == "exp_range" else 1.0
+            return 0.5 ** (x - 1)
+        return self.gamma**x if self.mode == "exp_range" else 1.0
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, with the attributes of a scale_fn that is an object, and None for a function."""
         function = self._scale_fn_custom
-        kept = {key: value for key, value in vars(self).items() if key not in ("optimizer", "_scale_fn_custom")}
         inside = None if function is None or isinstance(function, FunctionType) else vars(function)
-        return copy.deepcopy({**kept, "_scale_fn_custom": inside})
+        state = {"_scale_fn_custom": copy.deepcopy(inside)}
+        kept = {key: value for key, value in vars(self).items() if key not in ("optimizer", "_scale_fn_custom")}
+        state |= copy.deepcopy(kept)
+        return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over a state; scale_fn stays this scheduler's, with the attributes that the state has."""

@@ -1,5 +1,6 @@
 """Schedulers that multiply the rate, at every step by a factor that depends on t alone."""
 
+import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable
@@ -45,7 +46,7 @@ class StepLR(_Factors):
 
     def product(self, t: int) -> float:
         """Return gamma^floor(t / step_size)."""
-        return float(self.gamma ** (t // self.step_size))
+        return self.gamma ** (t // self.step_size)
 
 
 class MultiStepLR(_Factors):
@@ -64,11 +65,11 @@ class MultiStepLR(_Factors):
 
     def ratio(self, t: int) -> float:
         """Return gamma to the number of milestones at t."""
-        return float(self.gamma ** self.milestones[t])
+        return self.gamma ** self.milestones[t]
 
     def product(self, t: int) -> float:
         """Return gamma to the number of milestones up to t."""
-        return float(self.gamma ** bisect_right(sorted(self.milestones.elements()), t))
+        return self.gamma ** bisect_right(sorted(self.milestones.elements()), t)
 
 
 class ConstantLR(_Factors):
@@ -154,7 +155,7 @@ class ExponentialLR(_Factors):
 
     def product(self, t: int) -> float:
         """Return gamma^t."""
-        return float(self.gamma**t)
+        return self.gamma**t
 
 
 class PolynomialLR(_Factors):
@@ -171,8 +172,8 @@ class PolynomialLR(_Factors):
         """Return the ratio of two neighbours, and 1 once the rate is 0."""
         if self._is_initial or t > self.total_iters:
             return 1
-        return float(((1 - t / self.total_iters) / (1 - (t - 1) / self.total_iters)) ** self.power)
+        return math.pow((1 - t / self.total_iters) / (1 - (t - 1) / self.total_iters), self.power)
 
     def product(self, t: int) -> float:
         """Return what is left of the way, to the power."""
-        return float((1 - min(self.total_iters, t) / self.total_iters) ** self.power)
+        return math.pow(1 - min(self.total_iters, t) / self.total_iters, self.power)

@@ -33,8 +33,10 @@ class LambdaLR(LRScheduler):
     def state_dict(self) -> dict[str, Any]:
         """Return the state, with the attributes of each function that is an object, and None for the others."""
         inside = [None if isinstance(f, FunctionType) else copy.deepcopy(vars(f)) for f in self.lr_lambdas]
+        state: dict[str, Any] = {"lr_lambdas": inside}
         kept = {key: value for key, value in vars(self).items() if key not in ("optimizer", "lr_lambdas")}
-        return {**copy.deepcopy(kept), "lr_lambdas": inside}
+        state |= copy.deepcopy(kept)
+        return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over a state; the functions stay this scheduler's, with the attributes that the state has."""

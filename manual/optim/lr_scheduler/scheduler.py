@@ -26,8 +26,6 @@ class LRScheduler:
     Source: https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate
     """
 
-    _is_initial = False
-
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         check_optimizer(type(self).__name__, optimizer)
         self.optimizer = optimizer
@@ -94,7 +92,7 @@ class LRScheduler:
             raise KeyError(
                 f"the state has no {', '.join(missing)}: it is of another scheduler than {type(self).__name__}"
             )
-        vars(self).update(copy.deepcopy(dict(state_dict)))
+        vars(self).update(copy.deepcopy(state_dict))
 
 
 def check_optimizer(who: str, optimizer: Any) -> None:
