@@ -26,7 +26,7 @@ Tensor = Array | Parameter
 Generator = np.random.Generator | None
 
 GAINS = {"sigmoid": 1.0, "linear": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
-GAINS |= {f"conv{kind}{n}d": 1.0 for kind in ("", "_transpose") for n in (1, 2, 3)}
+GAINS |= {f"conv{kind}{n}d": 1.0 for kind in {"", "_transpose"} for n in range(1, 4)}
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:

@@ -56,7 +56,7 @@ class ASGD(Optimizer):
     def update(self, w: Array, g: Array, state: State, options: Options) -> tuple[Array, State]:
         """Return w and {step, eta, mu, ax} after one step."""
         lr, lambd, alpha, t0 = (options[name] for name in ("lr", "lambd", "alpha", "t0"))
-        t, eta, mu = count(state), float(state.get("eta", np.float32(lr))), float(state.get("mu", 1))
+        t, eta, mu = count(state), float(state.get("eta", np.float32(lr))), state.get("mu", 1)
         g = descent(w, g, options)
         w = w * (1 - lambd * eta) - eta * g
         ax = w if mu == 1 else state["ax"] + mu * (w - state["ax"])

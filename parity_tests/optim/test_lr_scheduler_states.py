@@ -125,6 +125,19 @@ def test_initial_lr_is_kept():
         assert where.LambdaLR(optimizer, lambda t: 1.0).get_last_lr() == [0.3, 1.0, 0.007]
 
 
+def test_a_cycle_that_goes_on_keeps_what_the_groups_have():
+    """With last_epoch the rates and momentums that the first constructor wrote into the groups count."""
+    for build in (
+        lambda s, o, high, last: s.OneCycleLR(o, high, 100, max_momentum=high / 3, base_momentum=0.1, last_epoch=last),
+        lambda s, o, high, last: s.CyclicLR(o, 0.1, high, max_momentum=high / 3, base_momentum=0.1, last_epoch=last),
+    ):
+        ours, theirs = optimizers()
+        for where, optimizer in ((OURS, ours), (TORCH, theirs)):
+            for high, last in ((2.0, -1), (1.0, 6)):
+                build(where, optimizer, high, last)
+        assert options(ours) == options(theirs)
+
+
 def test_a_rate_that_training_uses():
     p = nn.Parameter(np.zeros(1))
     optimizer = optim.SGD([p], lr=1.0)
@@ -160,6 +173,7 @@ REFUSED = [
     (lambda s, o: s.OneCycleLR(o, 1.0, 10, anneal_strategy="another"), ValueError, "anneal_strategy is 'another'"),
     (lambda s, o: s.OneCycleLR(o, [1.0, 2.0], 10), ValueError, "max_lr has 2 values"),
     (lambda s, o: s.OneCycleLR(o, 1.0, 10, base_momentum=[0.1]), ValueError, "base_momentum has 1 values"),
+    (lambda s, o: s.OneCycleLR(o, 1.0, 10, max_momentum=[0.1]), ValueError, "max_momentum has 1 values"),
     (lambda s, o: s.CyclicLR(o, 0.1, 1.0, mode="another"), ValueError, "mode is 'another'"),
     (lambda s, o: s.CyclicLR(o, [0.1], 1.0), ValueError, "base_lr has 1 values"),
     (lambda s, o: s.SequentialLR(o, [], []), ValueError, "no schedulers"),

@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from types import FunctionType
 from typing import Any
 
@@ -103,9 +104,9 @@ class OneCycleLR(_Cycled):
         if self.last_epoch > self.total_steps:
             raise ValueError(f"OneCycleLR is at step {self.last_epoch}, but was told total_steps={self.total_steps}")
         begin, phase = 0.0, self._schedule_phases[0]
-        for following in self._schedule_phases[1:]:
-            if self.last_epoch > phase["end_step"]:
-                begin, phase = phase["end_step"], following
+        for earlier, later in pairwise(self._schedule_phases):
+            if self.last_epoch > earlier["end_step"]:
+                begin, phase = earlier["end_step"], later
         length = phase["end_step"] - begin
         part = (self.last_epoch - begin) / length if length else 1.0
         for group in self.optimizer.param_groups if self.cycle_momentum else []:
