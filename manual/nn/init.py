@@ -77,14 +77,14 @@ def trunc_normal_(
         raise ValueError(f"trunc_normal_ draws from a up to b, but a = {a} is above b = {b}")
     low, high = ((bound - mean) / std for bound in (a, b))
     within = (math.erf(high / math.sqrt(2)) - math.erf(low / math.sqrt(2))) / 2
-    peak = max(low, min(0.0, high))
+    peak = max(low, min(0.0, high)) ** 2
 
     def propose(random: np.random.Generator, count: int) -> tuple[Array, Array]:
         if within > 0.3:
             z = random.normal(size=count)
             return z, z == np.clip(z, low, high)
         z = random.uniform(low, high, count)
-        return z, np.log1p(-random.random(count)) <= (peak**2 - z**2) / 2
+        return z, np.log1p(-random.random(count)) <= (peak - z**2) / 2
 
     def draw(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
         z = np.empty(math.prod(shape))

@@ -74,6 +74,7 @@ CASES = {
         o, 2.0, 101, three_phase=True, anneal_strategy="linear", cycle_momentum=False
     ),
     "cyclic": lambda s, o: s.CyclicLR(o, 0.1, 0.9, 7),
+    "cyclic after another": lambda s, o: (s.ConstantLR(o), s.CyclicLR(o, 0.1, 0.9, 4))[1],
     "cyclic uneven": lambda s, o: s.CyclicLR(o, [0.1, 0.2, 0.3], [0.9, 1.9, 2.9], 7, 3, mode="triangular2"),
     "cyclic exponential": lambda s, o: s.CyclicLR(
         o, 0.1, 0.9, 4, 9, "exp_range", 0.98, base_momentum=0.6, max_momentum=[0.7, 0.8, 0.9]

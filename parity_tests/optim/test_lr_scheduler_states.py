@@ -175,6 +175,7 @@ REFUSED = [
     (lambda s, o: s.OneCycleLR(o, 1.0, 10, base_momentum=[0.1]), ValueError, "base_momentum has 1 values"),
     (lambda s, o: s.OneCycleLR(o, 1.0, 10, max_momentum=[0.1]), ValueError, "max_momentum has 1 values"),
     (lambda s, o: s.CyclicLR(o, 0.1, 1.0, mode="another"), ValueError, "mode is 'another'"),
+    (lambda s, o: s.CyclicLR(o, 0.1, [1.0]), ValueError, "max_lr has 1 values"),
     (lambda s, o: s.CyclicLR(o, [0.1], 1.0), ValueError, "base_lr has 1 values"),
     (lambda s, o: s.SequentialLR(o, [], []), ValueError, "no schedulers"),
     (lambda s, o: s.SequentialLR(o, [s.StepLR(o, 2)], [3]), ValueError, "1 schedulers and 1 milestones"),

@@ -181,9 +181,8 @@ class CyclicLR(_Cycled):
         self.optimizer, self.cycle_momentum, self.mode, self.gamma = optimizer, cycle_momentum, mode, gamma
         base_lrs = for_each_group("CyclicLR", "base_lr", optimizer, base_lr)
         self.max_lrs = for_each_group("CyclicLR", "max_lr", optimizer, max_lr)
-        if last_epoch == -1:
-            for group, low in zip(optimizer.param_groups, base_lrs, strict=True):
-                group["lr"] = low
+        for group, low in zip(optimizer.param_groups, base_lrs, strict=True):
+            group["lr"] = low
         self.total_size = step_size_up + (step_size_up if step_size_down is None else step_size_down)
         self.step_ratio = step_size_up / self.total_size
         self._scale_fn_custom = scale_fn
