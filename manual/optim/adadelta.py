@@ -57,7 +57,7 @@ class Adadelta(Optimizer):
     def update(self, w: Array, g: Array, state: State, options: Options) -> tuple[Array, State]:
         """Return w and {step, square_avg, acc_delta} after one step."""
         lr, rho, eps = options["lr"], options["rho"], options["eps"]
-        u = state.get("acc_delta", np.zeros_like(w))
+        u = state.get("acc_delta", w.dtype.type(0))
         g = descent(w, g, options)
         v = rho * state.get("square_avg", 0.0) + (1 - rho) * g * g
         delta = np.sqrt(u + eps) / np.sqrt(v + eps) * g
