@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import DTypeLike
 
-from manual.module import Array, Module, Parameter, check_array, unsupported
+from manual.module import Array, Module, Parameter, check_array, sum_over, unsupported
 
 
 class Identity(Module):
@@ -87,7 +87,7 @@ class Linear(Module):
         g = grad_output.reshape(N, self.out_features)  # (N, out)
         self.weight.accumulate(g.T @ x)  # (out, in)
         if self.bias is not None:
-            self.bias.accumulate(g.sum(axis=0))  # (out,)
+            self.bias.accumulate(sum_over(g, (0,)))  # (out,)
         return grad_output @ self.weight.data if input_grad else None
 
 
@@ -170,6 +170,6 @@ class Bilinear(Module):
         rows1, rows2 = x1.reshape(N, self.in1_features), x2.reshape(N, self.in2_features)
         self.weight.accumulate(np.einsum("no,ni,nj->oij", g, rows1, rows2))  # (out, in1, in2)
         if self.bias is not None:
-            self.bias.accumulate(g.sum(axis=0))  # (out,)
+            self.bias.accumulate(sum_over(g, (0,)))  # (out,)
         grad_x1 = np.einsum("...o,oij,...j->...i", grad_output, self.weight.data, x2) if input_grad else None
         return grad_x1, np.einsum("...o,oij,...i->...j", grad_output, self.weight.data, x1)

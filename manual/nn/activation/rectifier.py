@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import DTypeLike
 
-from manual.module import Array, Module, Parameter, check_array, unsupported
+from manual.module import Array, Module, Parameter, check_array, sum_over, unsupported
 from manual.nn.activation.elementwise import Elementwise, beyond_the_finite
 
 
@@ -120,7 +120,7 @@ class PReLU(Module):
         if self.num_parameters == 1:
             self.weight.accumulate(grad_slope.sum().reshape(1))
         else:
-            self.weight.accumulate(grad_slope.sum(axis=(0, *range(2, x.ndim))))  # (C,)
+            self.weight.accumulate(sum_over(grad_slope, (0, *range(2, x.ndim))))  # (C,)
         return np.where(x > 0, grad_output, self._slope(x) * grad_output) if input_grad else None
 
     def _slope(self, x: Array) -> Array:

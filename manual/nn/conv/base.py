@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import DTypeLike
 
-from manual.module import Array, Module, Parameter, unsupported
+from manual.module import Array, Module, Parameter, sum_over, unsupported
 from manual.nn.windows import Sizes, Windows, check_axes, check_not_empty, whole_numbers
 
 
@@ -87,11 +87,6 @@ class _ConvNd(Module):
     def _accumulate(self, grad_weight: Array, grad_output: Array) -> None:
         self.weight.accumulate(grad_weight)
         if self.bias is not None:
-            self.bias.accumulate(_bias_gradient(grad_output, self.axes))
-
-
-def _bias_gradient(grad_output: Array, axes: int) -> Array:
-    """dy[n,o,p]/db[o] = 1, so that dL/db[o] is the sum of g[n,o,p] over the samples and the places."""
-    by_channel = grad_output.sum(axis=tuple(range(-axes, 0)))  # (..., O)
-    total: Array = by_channel.reshape(-1, by_channel.shape[-1]).sum(axis=0)
-    return total
+            # dy[n,o,p]/db[o] = 1: the sum of g[n,o,p] over the samples and the places
+            channels = grad_output.ndim - 1 - self.axes
+            self.bias.accumulate(sum_over(grad_output, tuple(a for a in range(grad_output.ndim) if a != channels)))

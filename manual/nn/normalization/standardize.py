@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from manual.module import Array, Module, Parameter
+from manual.module import Array, Module, Parameter, sum_over
 
 Saved = tuple[Array, Array]
 Axes = tuple[int, ...]
@@ -112,8 +112,8 @@ class Affine(Module):
         others = tuple(axis for axis in range(xhat.ndim) if axis not in along)
         grad_xhat = grad_output
         if self.weight is not None:
-            self.weight.accumulate((grad_output * xhat).sum(axis=others))
+            self.weight.accumulate(sum_over(grad_output * xhat, others))
             grad_xhat = grad_output * self.weight.data.reshape(shape)
         if self.bias is not None:
-            self.bias.accumulate(grad_output.sum(axis=others))
+            self.bias.accumulate(sum_over(grad_output, others))
         return grad_xhat

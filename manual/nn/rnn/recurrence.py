@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from manual.module import Array, Parameter
+from manual.module import Array, Parameter, sum_over
 from manual.nn.rnn.steps import State, StateGrad, Step
 
 
@@ -68,7 +68,7 @@ def accumulate_affine(grad_y: Array, x: Array, weight: Parameter, bias: Paramete
     g = grad_y.reshape(rows, weight.shape[0])
     weight.accumulate(g.T @ x.reshape(rows, weight.shape[1]))  # (G, I)
     if bias is not None:
-        bias.accumulate(g.sum(axis=0))  # (G,)
+        bias.accumulate(sum_over(g, (0,)))  # (G,)
 
 
 def forward(step: Step, weights: Weights, state: State, x: Array) -> tuple[list[Array], State, Saved]:
