@@ -27,7 +27,7 @@ def test_shapes(shape, dtype, device):
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(
     st.integers(1, 7),
-    st.tuples(*[st.integers(1, 4)] * 3),
+    st.tuples(*[st.integers(2, 4)] * 3),  # of two entries, both gradients may cancel: then nothing shows their scale
     st.tuples(*[st.floats(0.1, 2)] * 3),
     st.booleans(),
     st.integers(0, 99),
