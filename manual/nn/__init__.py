@@ -35,6 +35,9 @@ from manual.nn.activation import (
 from manual.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from manual.nn.container import ModuleList, Sequential
 from manual.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from manual.nn.activation import GELU, ReLU, Sigmoid, SiLU, Softmax, Tanh
+from manual.nn.attention import MultiheadAttention
+from manual.nn.container import Sequential
 from manual.nn.dropout import Dropout
 from manual.nn.flatten import Flatten, Unflatten
 from manual.nn.instancenorm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
@@ -171,6 +174,7 @@ __all__ = [
     "MultiMarginLoss",
     "NLLLoss",
     "PReLU",
+    "MultiheadAttention",
     "Parameter",
     "PoissonNLLLoss",
     "RMSNorm",
