@@ -97,6 +97,17 @@ from manual.nn.pooling import (
 )
 from manual.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from manual.nn.sparse import Embedding
+from manual.nn.flatten import Flatten
+from manual.nn.linear import Identity, Linear
+from manual.nn.loss import BCELoss, BCEWithLogitsLoss, MSELoss
+from manual.nn.normalization import LayerNorm
+from manual.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 __all__ = [
     "CELU",
@@ -209,4 +220,9 @@ __all__ = [
     "ZeroPad3d",
     "init",
     "utils",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
 ]
