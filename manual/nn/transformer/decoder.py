@@ -156,7 +156,8 @@ class TransformerDecoder(Module):
     Chain rule: the gradient of x walks the layers from the last to the first; m was read by each of them, so dL/dm is
     the sum of what they return for it.
 
-    The copies start with the same parameters, those of `decoder_layer`, as in torch. A layer is any module with
+    The copies start with the same parameters, those of `decoder_layer`, as in torch. An activation that is a module is
+    copied along; in torch 2.13, the copies compute with relu in its place. A layer is any module with
     `forward(x, m, tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask, tgt_is_causal,
     memory_is_causal)`. The masks go to every layer, and have no gradient here. With `tgt_is_causal` None, torch looks
     whether the mask is the causal one, to choose a faster kernel; the numbers are the same, and None is False here.
