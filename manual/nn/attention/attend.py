@@ -90,8 +90,8 @@ def attend_backward(dY: Array, dW: Array | None, saved: Saved) -> tuple[Array, A
 def softmax_or_zero(S: Array, dim: int) -> Array:
     """Return softmax(S), and 0 for a row of -inf alone: a query that may attend to nothing takes nothing.
 
-    softmax itself is 0 / 0 = NaN there. With P = 0 the formulas of `attend` give dS = 0 and dV = 0 for that row, so no
-    NaN spreads to the keys and values, which other queries share.
+    A score of -inf has no weight, so the softmax is 0 there already; but where a row has no other score, it is
+    0 / 0 = NaN. With P = 0 the formulas of `attend` give dS = 0 and dV = 0 for that row, so no NaN spreads to the keys
+    and values, which other queries share.
     """
-    nothing = (S.real == -np.inf).all(axis=dim, keepdims=True)
-    return np.where(nothing, 0, softmax(S, dim))
+    return np.where(S.real == -np.inf, 0, softmax(S, dim))

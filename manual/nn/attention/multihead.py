@@ -133,14 +133,14 @@ class MultiheadAttention(Module):
         """
         batched = check_inputs(self, query, key, value)
         inputs = [_samples_first(x, self.batch_first) for x in (query, key, value)]  # (N, L or S, ...)
-        N, L, S = *inputs[0].shape[:2], inputs[1].shape[1]
-        check_masks(attn_mask, key_padding_mask, is_causal, (N, self.num_heads, L, S), batched, query.real.dtype)
+        (N, L, _), S, dtype = inputs[0].shape, inputs[1].shape[1], query.real.dtype
+        check_masks(attn_mask, key_padding_mask, is_causal, (N, self.num_heads, L, S), batched, dtype)
 
         q, k, v = (x @ W.mT + b for x, W, b in zip(inputs, self._weights(), self._biases(), strict=True))
         k, v = self._appended(k, self.bias_k), self._appended(v, self.bias_v)  # (N, S + added, E)
-        shape, dtype = (N, self.num_heads, L, k.shape[1]), query.real.dtype
+        shape = (N, self.num_heads, L, k.shape[1])
         if is_causal and key_padding_mask is None and not need_weights:
-            B: Array | None = causal_mask(*shape[-2:], dtype)
+            B: Array | None = causal_mask(L, k.shape[1], dtype)
         else:
             B = merged_mask(attn_mask, key_padding_mask, shape, dtype)
         M = dropout_mask(shape, self.dropout if self.training else 0, dtype, self.generator)

@@ -144,10 +144,8 @@ class TransformerDecoderLayer(Module):
         q = self.norm2.backward(grad_v, saved_norm2)
         grad_u, grad_m = attention_block_backward(self.multihead_attn, self.dropout2, q, saved_c)
         r = self.norm1.backward(q + grad_u, saved_norm1)
-        grad_query, grad_memory = attention_block_backward(
-            self.self_attn, self.dropout1, r, saved_a, input_grad=input_grad
-        )
-        return (r + grad_query + grad_memory if input_grad else None), grad_m
+        grad_a = sum(attention_block_backward(self.self_attn, self.dropout1, r, saved_a))
+        return (r + grad_a if input_grad else None), grad_m
 
 
 class TransformerDecoder(Module):

@@ -123,10 +123,8 @@ class TransformerEncoderLayer(Module):
         p = self.norm2.backward(g, saved_norm2)
         grad_u = p + self.feed_forward.backward(p, saved_f)
         q = self.norm1.backward(grad_u, saved_norm1)
-        grad_query, grad_memory = attention_block_backward(
-            self.self_attn, self.dropout1, q, saved_a, input_grad=input_grad
-        )
-        return q + grad_query + grad_memory if input_grad else None
+        grad_a = sum(attention_block_backward(self.self_attn, self.dropout1, q, saved_a))
+        return q + grad_a if input_grad else None
 
 
 class TransformerEncoder(Module):

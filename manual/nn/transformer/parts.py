@@ -33,12 +33,12 @@ def attention_block(
 
 
 def attention_block_backward(
-    attention: MultiheadAttention, dropout: Module, grad_output: Array, saved: Saved, *, input_grad: bool = True
+    attention: MultiheadAttention, dropout: Module, grad_output: Array, saved: Saved
 ) -> tuple[Any, Array]:
     """Return grad_x, and grad_memory = grad_key + grad_value, since the memory is read as both."""
     saved_attention, saved_dropout = saved
     grad_a = dropout.backward(grad_output, saved_dropout)
-    grad_x, grad_key, grad_value = attention.backward((grad_a, None), saved_attention, input_grad=input_grad)
+    grad_x, grad_key, grad_value = attention.backward((grad_a, None), saved_attention)
     return grad_x, grad_key + grad_value
 
 

@@ -1,6 +1,7 @@
 """scaled_dot_product_attention against torch's, and against loops over queries and keys."""
 
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import manual.nn
 from manual.module import Module
 from manual.nn.attention import attend, attend_backward, scaled_dot_product_attention, softmax_or_zero
 from manual.nn.attention import scaled_dot_product_attention_backward as backward
+from manual.nn.attention.masks import dropout_mask
 from parity_tests.parity import check, check_refused, normal
 
 
@@ -227,6 +229,12 @@ def test_dropout_draws_from_the_generator():
     assert generator.bit_generator.state == before
     first, second = (scaled_dot_product_attention(*qkv((9,)), dropout_p=0.5)[0] for _ in range(2))
     assert not np.array_equal(first, second), "without a generator, one is made anew"
+
+
+def test_a_draw_of_exactly_p_keeps_the_entry():
+    """As in Dropout: kept where the number drawn is p or above."""
+    generator = mock.Mock(random=lambda shape: np.full(shape, 0.25))
+    assert (dropout_mask((2, 3), 0.25, np.dtype(np.float32), generator) == np.float32(1 / 0.75)).all()
 
 
 REFUSED = [

@@ -11,7 +11,7 @@ from parity_tests.parity import check, check_refused, normal
 # torch warns of two masks of different kinds, and takes them.
 pytestmark = pytest.mark.filterwarnings("ignore:Support for mismatched:UserWarning")
 
-N, H, L, S = 3, 2, 2, 4
+N, H, L, S = 5, 2, 3, 4
 
 
 def inputs(size=6, queries=L, keys=S):
@@ -21,7 +21,7 @@ def inputs(size=6, queries=L, keys=S):
 RANDOM = np.random.default_rng(7)
 ATTN = RANDOM.random((L, S)) < 0.4
 ATTN3 = RANDOM.random((N * H, L, S)) < 0.5
-PADDING = np.array([[False, False, False, True], [False] * 4, [False, False, True, True]])
+PADDING = np.array([[False, False, False, True], [False] * 4, [False, False, True, True], *[[False] * 4] * 2])
 ATTN[:, 0] = ATTN3[:, :, 0] = False  # everything may attend to the first key
 
 
@@ -93,12 +93,12 @@ def test_the_causal_hint_with_more_keys_than_queries():
         check(lambda nn: nn.MultiheadAttention(6, H), *inputs(), dtype="float32", **masks)
 
 
-NOTHING = np.array([[False] * S, [True] * S])
+NOTHING = np.array([[False] * S, [True] * S, [False] * S])
 
 
 @pytest.mark.parametrize(
     "masks",
-    [{"attn_mask": NOTHING}, {"key_padding_mask": np.stack([PADDING[0], NOTHING[1], PADDING[2]])}],
+    [{"attn_mask": NOTHING}, {"key_padding_mask": np.stack([PADDING[0], NOTHING[1], *PADDING[2:]])}],
     ids=["attn", "padding"],
 )
 def test_a_query_that_may_attend_to_nothing(masks, dtype):
@@ -141,12 +141,12 @@ F32 = np.float32
 REFUSED = [
     ({"attn_mask": ATTN.astype(int)}, TypeError, r"attn_mask of bools, or of float32.*int64"),
     ({"key_padding_mask": PADDING.astype(np.uint8)}, TypeError, r"key_padding_mask of bools.*uint8"),
-    ({"attn_mask": ATTN[:, 1:]}, ValueError, r"attn_mask of shape \(2, 4\), or \(6, 2, 4\).*given \(2, 3\)"),
-    ({"attn_mask": ATTN3[:3]}, ValueError, r"given \(3, 2, 4\)"),
+    ({"attn_mask": ATTN[:, 1:]}, ValueError, r"attn_mask of shape \(3, 4\), or \(10, 3, 4\).*given \(3, 3\)"),
+    ({"attn_mask": ATTN3[:5]}, ValueError, r"given \(5, 3, 4\)"),
     ({"attn_mask": ATTN3[0, 0]}, ValueError, r"given \(4,\)"),
-    ({"attn_mask": ATTN3[None]}, ValueError, r"given \(1, 6, 2, 4\)"),
-    ({"key_padding_mask": PADDING[1:]}, ValueError, r"key_padding_mask of shape \(3, 4\).*given \(2, 4\)"),
-    ({"key_padding_mask": PADDING[0]}, ValueError, r"shape \(3, 4\).*given \(4,\)"),
+    ({"attn_mask": ATTN3[None]}, ValueError, r"given \(1, 10, 3, 4\)"),
+    ({"key_padding_mask": PADDING[1:]}, ValueError, r"key_padding_mask of shape \(5, 4\).*given \(4, 4\)"),
+    ({"key_padding_mask": PADDING[0]}, ValueError, r"shape \(5, 4\).*given \(4,\)"),
     ({"is_causal": True}, ValueError, r"is_causal=True says of attn_mask.*generate_square_subsequent_mask"),
 ]
 

@@ -154,24 +154,26 @@ def test_defaults(kind):
     assert isinstance(hand.activation, nn.ReLU)
     assert not hand.norm_first
     assert hand.norm1.eps == 1e-5
+    assert len({id(part.generator) for _, part in hand.named_modules() if hasattr(part, "generator")}) == 1
     wide = getattr(nn, f"Transformer{kind}Layer")(8, 2, dtype=np.float64)
     assert {p.dtype for p in wide.parameters()} == {np.dtype(np.float64)}
 
 
-def test_one_generator_draws_all():
+@pytest.mark.parametrize("kind", ["Encoder", "Decoder"])
+def test_one_generator_draws_all(kind):
     """In the stated order: the attentions, linear1, linear2; then the masks."""
-    hand = nn.TransformerDecoderLayer(4, 2, 5, generator=np.random.default_rng(3))
+    hand = getattr(nn, f"Transformer{kind}Layer")(4, 2, 5, generator=np.random.default_rng(3))
+    names = ["self_attn", *(["multihead_attn"] if kind == "Decoder" else []), "linear1", "linear2"]
     generator = np.random.default_rng(3)
-    parts = [nn.MultiheadAttention(4, 2, generator=generator) for _ in range(2)]
+    parts = [nn.MultiheadAttention(4, 2, generator=generator) for _ in names[:-2]]
     parts += [nn.Linear(4, 5, generator=generator), nn.Linear(5, 4, generator=generator)]
-    found = [hand.self_attn, hand.multihead_attn, hand.linear1, hand.linear2]
-    for part, expected in zip(found, parts, strict=True):
-        for (name, p), q in zip(part.named_parameters(), expected.parameters(), strict=True):
-            assert np.array_equal(p.data, q.data), name
+    for part, expected in zip(names, parts, strict=True):
+        for (name, p), q in zip(getattr(hand, part).named_parameters(), expected.parameters(), strict=True):
+            assert np.array_equal(p.data, q.data), f"{part}.{name}"
     drawing = [part for _, part in hand.named_modules() if hasattr(part, "generator")]
-    assert len(drawing) == 6
+    assert len(drawing) == {"Encoder": 4, "Decoder": 6}[kind]
     assert len({id(part.generator) for part in drawing}) == 1
-    assert not np.array_equal(hand.linear1.weight.data, nn.TransformerDecoderLayer(4, 2, 5).linear1.weight.data)
+    assert not np.array_equal(hand.linear1.weight.data, layer(kind, 4)(nn).linear1.weight.data)
 
 
 @pytest.mark.parametrize("norm_first", [True, False])

@@ -141,6 +141,7 @@ def test_defaults():
     assert {part.eps for _, part in hand.named_modules() if isinstance(part, nn.LayerNorm)} == {1e-5}
     assert hand.batch_first is theirs.batch_first is False
     assert hand.d_model == 8
+    assert len({id(part.generator) for _, part in hand.named_modules() if hasattr(part, "generator")}) == 1
 
 
 @pytest.mark.parametrize("sz", [0, 1, 4])
