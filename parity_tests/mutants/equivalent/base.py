@@ -4,6 +4,7 @@ from parity_tests.mutants.equivalent.form import Equivalent
 
 TWO_COLUMNS = "the array has two columns: the slice ends with it"
 DRAWN_ANEW = "the numbers are drawn anew: of the array that is handed in, only shape and dtype are kept"
+AS_MANY = "check_inputs has refused another number of values than of keys"
 MINUS_ZERO = "-0 is equal to 0, and every sum and product with it"
 BOTH_OR_NEITHER = "both neurons were given the same input_grad, so both gradients are None or neither is"
 SAME_NAMES = "an attribute that exists is set anew: the dictionary that is walked keeps its size and order"
@@ -82,13 +83,14 @@ EQUIVALENT: Equivalent = {
         (
             "(N, L, _), S, dtype = inputs[0].shape, inputs[1].shape[1], query.real.dtype",
             "(N, L, _), S, dtype = inputs[0].shape, inputs[2].shape[1], query.real.dtype",
-        ): "check_inputs has refused another number of values than of keys",
+        ): AS_MANY,
     },
     ("manual/nn/attention/multihead.py", "MultiheadAttention.backward"): {
         (
             "g = np.zeros_like(inputs[0]) if g is None else _samples_first(g, self.batch_first)",
             "g = -np.zeros_like(inputs[0]) if g is None else _samples_first(g, self.batch_first)",
         ): MINUS_ZERO,
+        ("S = inputs[1].shape[1]", "S = inputs[2].shape[1]"): AS_MANY,
     },
     ("manual/nn/transformer/parts.py", "attention_block_backward"): {
         (
