@@ -1,31 +1,29 @@
 """What MultiheadAttention refuses at the door."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from manual.module import Array, check_array
 from manual.nn.attention.masks import check_mask
 
-if TYPE_CHECKING:
-    from manual.nn.attention.multihead import MultiheadAttention
-
 WHO = "MultiheadAttention"
 
 
-def check_inputs(layer: "MultiheadAttention", query: Array, key: Array, value: Array) -> bool:
+def check_inputs(
+    query: Array, key: Array, value: Array, features: tuple[int, int, int], batch_first: bool, dtype: np.dtype[Any]
+) -> bool:
     """Return whether there is an axis of samples. Raises TypeError for other dtypes, ValueError for other shapes."""
     for name, x in (("query", query), ("key", key), ("value", value)):
-        check_array(x, f"{WHO} ({name})", layer.out_proj.weight.dtype)
+        check_array(x, f"{WHO} ({name})", dtype)
     shapes = f"query {query.shape}, key {key.shape}, value {value.shape}"
     if query.ndim not in (2, 3) or key.ndim != query.ndim or value.ndim != query.ndim:
         raise ValueError(f"{WHO} takes three axes, or two without samples, the same for all, but was given {shapes}")
-    features = (layer.embed_dim, layer.kdim, layer.vdim)
     if (query.shape[-1], key.shape[-1], value.shape[-1]) != features:
         raise ValueError(f"{WHO} has {features} features of query, key and value, but was given {shapes}")
     if key.shape[:-1] != value.shape[:-1]:
         raise ValueError(f"{WHO} takes a value for every key, but was given {shapes}")
-    samples = 0 if layer.batch_first else 1
+    samples = 0 if batch_first else 1
     if query.ndim == 3 and query.shape[samples] != key.shape[samples]:
         raise ValueError(f"{WHO} takes as many samples of keys as of queries, on axis {samples}, not {shapes}")
     return query.ndim == 3

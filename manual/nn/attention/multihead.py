@@ -131,7 +131,8 @@ class MultiheadAttention(Module):
         Raises TypeError for other dtypes than the parameters', ValueError for shapes that do not fit and for
         is_causal=True without attn_mask.
         """
-        batched = check_inputs(self, query, key, value)
+        features = (self.embed_dim, self.kdim, self.vdim)
+        batched = check_inputs(query, key, value, features, self.batch_first, self.out_proj.weight.dtype)
         inputs = [_samples_first(x, self.batch_first) for x in (query, key, value)]  # (N, L or S, ...)
         (N, L, _), S, dtype = inputs[0].shape, inputs[1].shape[1], query.real.dtype
         check_masks(attn_mask, key_padding_mask, is_causal, (N, self.num_heads, L, S), batched, dtype)

@@ -45,7 +45,7 @@ def test_stacks(options, layers, norm, training, device):
 
 
 def test_to_the_last_digit(device):
-    parity(encoder(size=4, dropout=0.3), normal(2, 3, 4), device=device)
+    parity(encoder(size=6, dropout=0.3), normal(2, 3, 6), device=device)
     parity(decoder(size=4, norm_first=True, dropout=0.3), normal(1, 3, 4), normal(2, 3, 4), device=device)
 
 
