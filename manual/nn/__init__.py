@@ -32,12 +32,10 @@ from manual.nn.activation import (
     Tanhshrink,
     Threshold,
 )
+from manual.nn.attention import MultiheadAttention
 from manual.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from manual.nn.container import ModuleList, Sequential
 from manual.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-from manual.nn.activation import GELU, ReLU, Sigmoid, SiLU, Softmax, Tanh
-from manual.nn.attention import MultiheadAttention
-from manual.nn.container import Sequential
 from manual.nn.dropout import Dropout
 from manual.nn.flatten import Flatten, Unflatten
 from manual.nn.instancenorm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
@@ -97,10 +95,6 @@ from manual.nn.pooling import (
 )
 from manual.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from manual.nn.sparse import Embedding
-from manual.nn.flatten import Flatten
-from manual.nn.linear import Identity, Linear
-from manual.nn.loss import BCELoss, BCEWithLogitsLoss, MSELoss
-from manual.nn.normalization import LayerNorm
 from manual.nn.transformer import (
     Transformer,
     TransformerDecoder,
@@ -183,9 +177,9 @@ __all__ = [
     "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
-    "MultiheadAttention",
     "Parameter",
     "PoissonNLLLoss",
     "RMSNorm",
@@ -213,6 +207,11 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "TripletMarginLoss",
     "Unflatten",
     "ZeroPad1d",
@@ -220,9 +219,4 @@ __all__ = [
     "ZeroPad3d",
     "init",
     "utils",
-    "Transformer",
-    "TransformerDecoder",
-    "TransformerDecoderLayer",
-    "TransformerEncoder",
-    "TransformerEncoderLayer",
 ]

@@ -96,10 +96,14 @@ class MultiheadAttention(Module):
         self.generator = np.random.default_rng() if generator is None else generator
 
         def uniform(*shape: int) -> Parameter:
-            return xavier_uniform_(Parameter(np.empty(shape, dtype)), generator=self.generator)
+            parameter = Parameter(np.empty(shape, dtype))
+            xavier_uniform_(parameter, generator=self.generator)
+            return parameter
 
         def normal(*shape: int) -> Parameter:
-            return xavier_normal_(Parameter(np.empty(shape, dtype)), generator=self.generator)
+            parameter = Parameter(np.empty(shape, dtype))
+            xavier_normal_(parameter, generator=self.generator)
+            return parameter
 
         if self.kdim == self.vdim == embed_dim:
             self.in_proj_weight: Parameter | None = uniform(3 * embed_dim, embed_dim)
