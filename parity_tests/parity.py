@@ -69,8 +69,19 @@ def check(
 
     `unused` names, by number, outputs that get no gradient; `spread` is the parameters' standard deviation.
     """
-    hand, theirs = build(manual.nn).train(training), build(torch.nn).train(training)
-    _check(hand, theirs, Case(inputs, options, seed, unused), dtype, device, spread)
+    hand, theirs = build(manual.nn), build(torch.nn)
+    check_module(
+        hand,
+        theirs,
+        *inputs,
+        dtype=dtype,
+        device=device,
+        seed=seed,
+        training=training,
+        unused=unused,
+        spread=spread,
+        **options,
+    )
 
 
 def check_module(
@@ -80,10 +91,13 @@ def check_module(
     dtype: str = "float64",
     device: str = "cpu",
     seed: int = 1,
+    training: bool = True,
+    unused: tuple[int, ...] = (),
     spread: float = 1.0,
+    **options: Any,
 ) -> None:
-    """Assert parity of one module with its twin; the weights of both are drawn anew."""
-    _check(hand, theirs, Case(inputs, seed=seed), dtype, device, spread)
+    """Assert parity of one module with its twin, as `check` does; the weights of both are drawn anew."""
+    _check(hand.train(training), theirs.train(training), Case(inputs, options, seed, unused), dtype, device, spread)
 
 
 def check_exact(
