@@ -102,6 +102,7 @@ from manual.nn.transformer import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
+from manual.nn.rotary import RotaryEmbedding
 
 __all__ = [
     "CELU",
@@ -193,6 +194,7 @@ __all__ = [
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
+    "RotaryEmbedding",
     "Sequential",
     "SiLU",
     "Sigmoid",

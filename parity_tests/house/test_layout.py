@@ -67,6 +67,12 @@ def test_every_network_has_a_twin_and_a_test():
     }
 
 
+def test_every_layer_beyond_torchs_has_a_twin_and_a_test():
+    names = {path.name for path in (ROOT / "torch_impl" / "nn").glob("[a-z]*.py")}
+    assert names <= {path.name for path in (ROOT / "manual" / "nn").glob("[a-z]*.py")}
+    assert {f"test_{name}" for name in names} <= {path.name for path in (ROOT / "parity_tests" / "nn").glob("*.py")}
+
+
 def test_torch_impl_computes_no_gradient_by_hand():
     """No backward is defined or fed there: the only call is `loss.backward()`."""
     for path in (ROOT / "torch_impl").rglob("*.py"):
