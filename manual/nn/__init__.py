@@ -103,6 +103,7 @@ from manual.nn.transformer import (
     TransformerEncoderLayer,
 )
 from manual.nn.rotary import RotaryEmbedding
+from manual.nn.swiglu import SwiGLU
 
 __all__ = [
     "CELU",
@@ -221,4 +222,5 @@ __all__ = [
     "ZeroPad3d",
     "init",
     "utils",
+    "SwiGLU",
 ]
