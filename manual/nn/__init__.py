@@ -104,6 +104,7 @@ from manual.nn.transformer import (
 )
 from manual.nn.rotary import RotaryEmbedding
 from manual.nn.swiglu import SwiGLU
+from manual.nn.tiled_attention import NaiveAttention, TiledAttention
 
 __all__ = [
     "CELU",
@@ -182,6 +183,7 @@ __all__ = [
     "MultiheadAttention",
     "NLLLoss",
     "PReLU",
+    "NaiveAttention",
     "Parameter",
     "PoissonNLLLoss",
     "RMSNorm",
@@ -223,4 +225,5 @@ __all__ = [
     "init",
     "utils",
     "SwiGLU",
+    "TiledAttention",
 ]

@@ -2,8 +2,11 @@
 
 from torch_impl.nn.rotary import RotaryEmbedding
 from torch_impl.nn.swiglu import SwiGLU
+from torch_impl.nn.tiled_attention import NaiveAttention, TiledAttention
 
 __all__ = [
+    "NaiveAttention",
     "RotaryEmbedding",
     "SwiGLU",
+    "TiledAttention",
 ]
