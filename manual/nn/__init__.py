@@ -93,6 +93,11 @@ from manual.nn.pooling import (
     MaxPool2d,
     MaxPool3d,
 )
+from manual.nn.flatten import Flatten
+from manual.nn.grouped_query import GroupedQueryAttention
+from manual.nn.linear import Identity, Linear
+from manual.nn.loss import BCELoss, BCEWithLogitsLoss, MSELoss
+from manual.nn.normalization import LayerNorm
 from manual.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from manual.nn.sparse import Embedding
 from manual.nn.transformer import (
@@ -156,6 +161,7 @@ __all__ = [
     "Hardtanh",
     "HingeEmbeddingLoss",
     "HuberLoss",
+    "GroupedQueryAttention",
     "Identity",
     "InstanceNorm1d",
     "InstanceNorm2d",

@@ -48,6 +48,10 @@ class NaiveAttention(Module):
     def __init__(self, is_causal: bool = False, scale: float | None = None) -> None:
         self.is_causal, self.scale = is_causal, scale
 
+    def extra_repr(self) -> str:
+        """Return the options."""
+        return f"is_causal={self.is_causal}, scale={self.scale}"
+
     def forward(self, query: Array, key: Array, value: Array) -> tuple[Array, tuple[Array, ...]]:
         """Return O (..., T, E) and `saved` = (query, key, value, P)."""
         scale = _check(self, query, key, value)
@@ -131,6 +135,11 @@ class TiledAttention(Module):
             raise ValueError(f"TiledAttention: a block has 1 row or more, not {query_block} and {key_block}")
         self.is_causal, self.scale = is_causal, scale
         self.query_block, self.key_block = query_block, key_block
+
+    def extra_repr(self) -> str:
+        """Return the options and the blocks."""
+        blocks = f"query_block={self.query_block}, key_block={self.key_block}"
+        return f"is_causal={self.is_causal}, scale={self.scale}, {blocks}"
 
     def forward(self, query: Array, key: Array, value: Array) -> tuple[Array, tuple[Array, ...]]:
         """Return O (..., T, E) and `saved` = (query, key, value, O, L), L (..., T, 1)."""

@@ -173,6 +173,9 @@ def test_bad_arguments():
     for blocks in [(0, 3), (3, 0)]:
         with pytest.raises(ValueError, match="1 row or more"):
             nn.TiledAttention(False, None, *blocks)
+    assert repr(nn.NaiveAttention()) == "NaiveAttention(is_causal=False, scale=None)"
+    expected = "TiledAttention(is_causal=True, scale=0.5, query_block=64, key_block=32)"
+    assert repr(nn.TiledAttention(True, 0.5, key_block=32)) == expected
 
 
 @pytest.mark.parametrize("layer", [nn.NaiveAttention(), nn.TiledAttention()], ids=lambda layer: type(layer).__name__)
