@@ -94,6 +94,7 @@ from manual.nn.pooling import (
     MaxPool3d,
 )
 from manual.nn.flatten import Flatten
+from manual.nn.fused_cross_entropy import LinearCrossEntropy
 from manual.nn.grouped_query import GroupedQueryAttention
 from manual.nn.linear import Identity, Linear
 from manual.nn.loss import BCELoss, BCEWithLogitsLoss, MSELoss
@@ -175,6 +176,7 @@ __all__ = [
     "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
+    "LinearCrossEntropy",
     "MSELoss",
     "MarginRankingLoss",
     "MaxPool1d",
