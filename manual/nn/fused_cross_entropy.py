@@ -56,10 +56,10 @@ class LinearCrossEntropy(Module):
 
     Here it is (2): any reduction, any g, and a forward that costs a forward.
 
-    Memory beside inputs, parameters and results: forward at most 4 tiles of row_chunk * class_chunk logits and 6
-    vectors of R numbers; backward at most 5 tiles, 3 vectors, and one chunk each of dL/dx and dL/dW. Unfused, logits
-    and their softmax are 2 R V numbers, and their gradient as many again: with R = 8,192 tokens and V = 128,000, 4 GB
-    each in float32, more than all the weights of a small model.
+    Memory beside inputs, parameters and results: at most 4 tiles of row_chunk * class_chunk logits, either way;
+    forward 6 vectors of R numbers, backward 3 and one chunk each of dL/dx and dL/dW. Unfused, logits and their softmax
+    are 2 R V numbers, and their gradient R V more: with R = 8,192 tokens and V = 128,000, 4.2 GB each in float32,
+    where the weight of D = 4,096 has 2.1 GB.
 
     A chunk of the last rows or classes may be shorter. x has shape (..., D), target (...) of integers; the loss has the
     target's shape with 'none', and none else. The initial values are Linear's, drawn from `generator`; to share the

@@ -120,9 +120,10 @@ class TiledAttention(Module):
     times its terms. With m and l saved in place of L (FlashAttention's first form), |S - m| stands for |L|.
 
     Memory: saved are Q, K, V, O and L, T (E + 1) numbers beyond the inputs, in place of T S. Arrays made on the way
-    have tile size, query_block * key_block, times the leading axes (a kernel takes these one by one). Flops: forward
-    2 T S (D + E) as before; backward 2 T S (3 D + 2 E) in place of 2 T S (2 D + 2 E), as S is computed a second time.
-    The point is traffic: the naive form writes and reads T S numbers several times, which takes longer than the flops.
+    have tile size, query_block * key_block, times the leading axes (a kernel takes these one by one): at most 4 at once
+    forward, 6 backward. Flops: forward 2 T S (D + E) as before; backward 2 T S (3 D + 2 E) in place of
+    2 T S (2 D + 2 E), as S is computed a second time. The point is traffic: the naive form writes and reads T S numbers
+    several times, which takes longer than the flops.
 
     Source: Dao et al., "FlashAttention", 2022, algorithms 1, 2 and 4; Dao, "FlashAttention-2", 2023; the running
     maximum is from Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018.
