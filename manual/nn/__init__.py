@@ -98,6 +98,7 @@ from manual.nn.fused_cross_entropy import LinearCrossEntropy
 from manual.nn.grouped_query import GroupedQueryAttention
 from manual.nn.linear import Identity, Linear
 from manual.nn.loss import BCELoss, BCEWithLogitsLoss, MSELoss
+from manual.nn.mixture_of_experts import MixtureOfExperts
 from manual.nn.normalization import LayerNorm
 from manual.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from manual.nn.sparse import Embedding
@@ -183,6 +184,7 @@ __all__ = [
     "MaxPool2d",
     "MaxPool3d",
     "Mish",
+    "MixtureOfExperts",
     "Module",
     "ModuleList",
     "MultiLabelMarginLoss",

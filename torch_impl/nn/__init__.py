@@ -2,6 +2,7 @@
 
 from torch_impl.nn.fused_cross_entropy import LinearCrossEntropy
 from torch_impl.nn.grouped_query import GroupedQueryAttention
+from torch_impl.nn.mixture_of_experts import MixtureOfExperts
 from torch_impl.nn.rotary import RotaryEmbedding
 from torch_impl.nn.swiglu import SwiGLU
 from torch_impl.nn.tiled_attention import NaiveAttention, TiledAttention
@@ -9,6 +10,7 @@ from torch_impl.nn.tiled_attention import NaiveAttention, TiledAttention
 __all__ = [
     "GroupedQueryAttention",
     "LinearCrossEntropy",
+    "MixtureOfExperts",
     "NaiveAttention",
     "RotaryEmbedding",
     "SwiGLU",
