@@ -111,6 +111,7 @@ from manual.nn.transformer import (
 )
 from manual.nn.rotary import RotaryEmbedding
 from manual.nn.swiglu import SwiGLU
+from manual.nn.tied import TiedEmbedding
 from manual.nn.tiled_attention import NaiveAttention, TiledAttention
 
 __all__ = [
@@ -157,6 +158,7 @@ __all__ = [
     "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
+    "GroupedQueryAttention",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
@@ -175,9 +177,9 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "LocalResponseNorm",
+    "LinearCrossEntropy",
     "LogSigmoid",
     "LogSoftmax",
-    "LinearCrossEntropy",
     "MSELoss",
     "MarginRankingLoss",
     "MaxPool1d",
@@ -194,6 +196,7 @@ __all__ = [
     "NLLLoss",
     "PReLU",
     "NaiveAttention",
+    "PReLU",
     "Parameter",
     "PoissonNLLLoss",
     "RMSNorm",
@@ -219,6 +222,7 @@ __all__ = [
     "Softplus",
     "Softshrink",
     "Softsign",
+    "SwiGLU",
     "Tanh",
     "Tanhshrink",
     "Threshold",
@@ -235,5 +239,6 @@ __all__ = [
     "init",
     "utils",
     "SwiGLU",
+    "TiedEmbedding",
     "TiledAttention",
 ]

@@ -5,6 +5,7 @@ from torch_impl.nn.grouped_query import GroupedQueryAttention
 from torch_impl.nn.mixture_of_experts import MixtureOfExperts
 from torch_impl.nn.rotary import RotaryEmbedding
 from torch_impl.nn.swiglu import SwiGLU
+from torch_impl.nn.tied import TiedEmbedding
 from torch_impl.nn.tiled_attention import NaiveAttention, TiledAttention
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "NaiveAttention",
     "RotaryEmbedding",
     "SwiGLU",
+    "TiedEmbedding",
     "TiledAttention",
 ]
