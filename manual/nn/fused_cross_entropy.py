@@ -107,7 +107,7 @@ class LinearCrossEntropy(Module):
     def forward(self, x: Array, target: Array) -> tuple[Array, Saved]:
         """Return the loss and `saved` = (x, target, m, l), the last two (R,)."""
         self._check(x, target)
-        rows, y = x.reshape(-1, self.in_features), target.reshape(-1)  # (R, D), (R,)
+        rows, y = self._flat(x, target)  # (R, D), (R,)
         m = np.full(y.shape, -np.inf, x.real.dtype)
         l, of_target, total = np.zeros((3, *y.shape), x.dtype)  # noqa: E741 - the name in the docstring
         for r, v in self._tiles(len(y)):
@@ -127,7 +127,7 @@ class LinearCrossEntropy(Module):
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> tuple[Array | None, None]:
         """Return (grad_x, None), as a target has no gradient; add to the gradients of weight and bias."""
         x, target, m, l = saved  # noqa: E741
-        rows, y = x.reshape(-1, self.in_features), target.reshape(-1)
+        rows, y = self._flat(x, target)
         s, u = self.label_smoothing, self._spread(grad_output, y, x.dtype)
         grad_rows = np.zeros_like(rows) if input_grad else None  # (R, D)
         grad_weight, grad_bias = np.zeros_like(self.weight.data), np.zeros(self.num_classes, x.dtype)
@@ -145,6 +145,10 @@ class LinearCrossEntropy(Module):
         if self.bias is not None:
             self.bias.accumulate(grad_bias)
         return None if grad_rows is None else grad_rows.reshape(x.shape), None
+
+    def _flat(self, x: Array, target: Array) -> tuple[Array, Array]:
+        # int64: v.start may be no number of the target's own type.
+        return x.reshape(-1, self.in_features), target.reshape(-1).astype(np.int64, copy=False)
 
     def _tiles(self, rows: int) -> Iterator[tuple[slice, slice]]:
         """Yield the rows and the classes of each tile, row by row of tiles."""

@@ -78,6 +78,16 @@ def test_any_size(sizes, chunks, reduction, label_smoothing, seed):
     check(features, classes + 1, x=normal(rows, features, seed=seed), target=y, seed=seed, ignore_index=0, **options)
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.int32, np.uint64])
+def test_targets_of_any_integers(kind):
+    """300 classes: the second chunk starts at 290, beyond a byte."""
+    layer = nn.LinearCrossEntropy(2, 300, ignore_index=5, class_chunk=290)
+    x, y = normal(4, 2).astype(np.float32), np.array([3, 5, 120, 0])
+    (loss, saved), (expected, saved_as_int64) = layer.forward(x, y.astype(kind)), layer.forward(x, y)
+    assert np.array_equal(loss, expected)
+    assert np.array_equal(layer.backward(1.0, saved)[0], layer.backward(1.0, saved_as_int64)[0])
+
+
 @pytest.mark.parametrize("scale", [300.0, -300.0])
 def test_large_logits(scale, dtype):
     """Up to 1,000, where e^z overflows in both dtypes; the maximum comes in the first chunk or in the last."""
