@@ -143,6 +143,7 @@ def test_tiles_above_the_diagonal_are_skipped(is_causal, queries, keys, tiles):
 
 def peak(run):
     """Return what `run` gives, and the most memory in bytes that was held at once on the way."""
+    run()  # what is made once for all is there before
     tracemalloc.start()
     try:
         result = run()
@@ -152,10 +153,10 @@ def peak(run):
 
 
 def test_memory_is_that_of_a_few_tiles():
-    """T = S = 600 with D = E = 8 in float32: the scores are 1.44 MB, a tile of 50 x 40 has 8 kB."""
+    """T = S = 600 with D = E = 8 in float32: the scores are 1.44 MB, a tile of 100 x 80 has 32 kB."""
     given = [each.astype(np.float32) for each in inputs(600, 600, batch=(), width=8, values=8)]
-    scores, tile, rows = 600 * 600 * 4, 50 * 40 * 4, 600 * 8 * 4
-    naive, tiled = nn.NaiveAttention(), nn.TiledAttention(False, None, 50, 40)
+    scores, tile, rows = 600 * 600 * 4, 100 * 80 * 4, 600 * 8 * 4
+    naive, tiled = nn.NaiveAttention(), nn.TiledAttention(False, None, 100, 80)
     (y, saved), forward = peak(lambda: naive.forward(*given))
     assert forward > 2 * scores
     assert sum(part.nbytes for part in saved) == 3 * rows + scores
@@ -163,9 +164,9 @@ def test_memory_is_that_of_a_few_tiles():
     assert backward > 2 * scores
     (y, saved), forward = peak(lambda: tiled.forward(*given))
     assert sum(part.nbytes for part in saved) == 3 * rows + 600 * (8 + 1) * 4
-    assert forward < 2 * rows + 3 * 600 * 4 + 4 * tile + 5_000  # o and O; m, l and L; tiles
+    assert forward < 2 * rows + 3 * 600 * 4 + 4 * tile + 16_000  # o and O; m, l and L; tiles
     grads, backward = peak(lambda: tiled.backward(y, saved))
-    assert backward < 3 * rows + 600 * 4 + 6 * tile + 5_000  # three gradients; D; tiles
+    assert backward < 3 * rows + 600 * 4 + 6 * tile + 16_000  # three gradients; D; tiles
     assert all(grad.dtype == np.float32 for grad in grads)
 
 
