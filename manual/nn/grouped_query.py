@@ -80,7 +80,6 @@ class GroupedQueryAttention(Module):
             )
         self.embed_dim, self.num_heads, self.num_kv_heads = embed_dim, num_heads, num_kv_heads
         self.head_dim = embed_dim // num_heads if head_dim is None else head_dim
-        generator = np.random.default_rng() if generator is None else generator
         width, kv_width = num_heads * self.head_dim, num_kv_heads * self.head_dim
         self.q_proj = Linear(embed_dim, width, bias=False, dtype=dtype, generator=generator)
         self.k_proj = Linear(embed_dim, kv_width, bias=False, dtype=dtype, generator=generator)
@@ -109,20 +108,18 @@ class GroupedQueryAttention(Module):
         """Return grad_input (..., T, E); add to the gradients of the four weights."""
         x, saved_attention, o = saved
         groups = self.num_heads // self.num_kv_heads
-        grad_o = self.o_proj.backward(grad_output, o)
-        assert grad_o is not None
+        grad_o: Any = self.o_proj.backward(grad_output, o)
         grad_q, grad_key, grad_v = self.attention.backward(self._cut(grad_o, groups), saved_attention)
-        assert grad_q is not None
         grad_key, grad_v = grad_key.sum(axis=-3, keepdims=True), grad_v.sum(axis=-3, keepdims=True)  # over the group
-        from_q = self.q_proj.backward(self._join(self._turned_back(grad_q)), x, input_grad=input_grad)
-        from_k = self.k_proj.backward(self._join(self._turned_back(grad_key)), x, input_grad=input_grad)
-        from_v = self.v_proj.backward(self._join(grad_v), x, input_grad=input_grad)
-        return None if from_q is None or from_k is None or from_v is None else from_q + from_k + from_v
+        from_q: Any = self.q_proj.backward(self._join(self._turned_back(grad_q)), x, input_grad=input_grad)
+        from_k: Any = self.k_proj.backward(self._join(self._turned_back(grad_key)), x, input_grad=input_grad)
+        from_v: Any = self.v_proj.backward(self._join(grad_v), x, input_grad=input_grad)
+        return from_q + from_k + from_v if input_grad else None
 
     def _turned(self, heads: Array) -> Array:
         return heads if self.rotary is None else self.rotary.forward(heads)[0]
 
-    def _turned_back(self, grad_heads: Array) -> Any:
+    def _turned_back(self, grad_heads: Any) -> Any:
         return grad_heads if self.rotary is None else self.rotary.backward(grad_heads, 0)
 
     def _cut(self, x: Array, groups: int) -> Array:

@@ -1,5 +1,7 @@
 """The SwiGLU feed-forward: two projections, one of them the other's gate, and a third back."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -59,7 +61,6 @@ class SwiGLU(Module):
         dtype: DTypeLike = np.float32,
         generator: np.random.Generator | None = None,
     ) -> None:
-        generator = np.random.default_rng() if generator is None else generator
         out_features = in_features if out_features is None else out_features
         self.gate_proj = Linear(in_features, hidden_features, bias=False, dtype=dtype, generator=generator)
         self.up_proj = Linear(in_features, hidden_features, bias=False, dtype=dtype, generator=generator)
@@ -81,6 +82,6 @@ class SwiGLU(Module):
         grad_h = self.down_proj.backward(grad_output, s * b)  # what Linear saves is its input: h, made anew
         grad_b = grad_h * s
         grad_a = grad_h * b * (p + s * (1 - p))
-        from_up = self.up_proj.backward(grad_b, x, input_grad=input_grad)
-        from_gate = self.gate_proj.backward(grad_a, x, input_grad=input_grad)
-        return None if from_gate is None or from_up is None else from_gate + from_up
+        from_up: Any = self.up_proj.backward(grad_b, x, input_grad=input_grad)
+        from_gate: Any = self.gate_proj.backward(grad_a, x, input_grad=input_grad)
+        return from_gate + from_up if input_grad else None

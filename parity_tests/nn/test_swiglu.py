@@ -69,3 +69,17 @@ def test_bad_input():
         nn.SwiGLU(5, 7).forward(normal(3, 4).astype(np.float32))
     with pytest.raises(TypeError, match="float32 but was given float64"):
         nn.SwiGLU(5, 7).forward(normal(3, 5))
+
+
+def test_no_gradient_of_the_input_is_computed_where_none_is_asked_for(monkeypatch):
+    asked, backward = [], nn.Linear.backward
+
+    def watched(self, grad_output, saved, *, input_grad=True):
+        asked.append(input_grad)
+        return backward(self, grad_output, saved, input_grad=input_grad)
+
+    monkeypatch.setattr(nn.Linear, "backward", watched)
+    layer = nn.SwiGLU(4, 5)
+    y, saved = layer.forward(normal(3, 4).astype(np.float32))
+    assert layer.backward(y, saved, input_grad=False) is None
+    assert sorted(asked) == [False, False, True]
