@@ -154,6 +154,22 @@ def test_the_gradient_may_be_taken_in_the_forward_where_upstream_is_one_number(r
     assert np.ptp(ratio) > 0.1
 
 
+def test_the_tiles():
+    """5 rows by 3 and 7 classes by 2: 2 x 4 tiles each way, row by row; the last are smaller, as is said."""
+    shapes = []
+
+    class Watched(nn.LinearCrossEntropy):
+        def _logits(self, *arguments):
+            shapes.append((z := super()._logits(*arguments)).shape)
+            return z
+
+    layer = Watched(4, 7, row_chunk=3, class_chunk=2)
+    _, saved = layer.forward(normal(5, 4).astype(np.float32), targets(5, below=7))
+    assert shapes == [(3, 2)] * 3 + [(3, 1)] + [(2, 2)] * 3 + [(2, 1)]
+    layer.backward(1.0, saved)
+    assert shapes[8:] == shapes[:8]
+
+
 def peak(run):
     """Return what `run` gives, and the most memory in bytes that was held at once on the way."""
     run()  # what is made once for all is there before
