@@ -57,7 +57,7 @@ class NaiveAttention(Module):
         scale = _check(self, query, key, value)
         s = scale * (query @ key.mT)  # (..., T, S)
         if self.is_causal:
-            seen = np.tri(query.shape[-2], key.shape[-2], dtype=bool)  # s <= t
+            seen = np.arange(key.shape[-2]) <= np.arange(query.shape[-2])[:, None]  # s <= t
             s = np.where(seen, s, s.dtype.type(-np.inf))
         p = np.exp(s - s.real.max(axis=-1, keepdims=True))
         p = p / p.sum(axis=-1, keepdims=True)
@@ -190,7 +190,7 @@ class TiledAttention(Module):
         scores: Array = scale * (query[..., t, :] @ key[..., s, :].mT)
         if not self.is_causal:
             return scores
-        seen = np.tri(t.stop - t.start, s.stop - s.start, t.start - s.start, dtype=bool)  # s <= t
+        seen = np.arange(s.start, s.stop) <= np.arange(t.start, t.stop)[:, None]  # s <= t
         return np.where(seen, scores, scores.dtype.type(-np.inf))
 
 

@@ -178,6 +178,8 @@ def test_the_router_is_drawn_as_a_linear_layer():
     layer = nn.MixtureOfExperts(3, [nn.SwiGLU(3, 2)] * 1, 1, generator=np.random.default_rng(4))
     expected = nn.Linear(3, 1, bias=False, generator=np.random.default_rng(4))
     assert np.array_equal(layer.router.weight.data, expected.weight.data)
+    assert layer.router.weight.dtype == np.float32
+    assert nn.MixtureOfExperts(3, [nn.SwiGLU(3, 2)], 1, dtype=np.float64).router.weight.dtype == np.float64
     assert list(layer.state_dict())[:2] == ["router.weight", "experts.0.gate_proj.weight"]
 
 

@@ -91,8 +91,8 @@ PLANTED = {
         "TiledAttention",
         lambda side: attention(side, is_causal=True, query_block=2, key_block=3),
         QKV,
-        "s.stop - s.start, t.start - s.start,",
-        "s.stop - s.start, 0,",
+        "np.arange(s.start, s.stop) <= np.arange(t.start, t.stop)",
+        "np.arange(s.stop - s.start) <= np.arange(t.stop - t.start)",
     ),
     "tiled: the key's gradient without the scale": (
         "TiledAttention",

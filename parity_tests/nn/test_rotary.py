@@ -101,10 +101,11 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match="above 0, not 0"):
         nn.RotaryEmbedding(4, base=0)
     layer = nn.RotaryEmbedding(4)
-    for shape in [(3,), (3, 3)]:
+    for shape in [(3,), (5,), (3, 3)]:
         with pytest.raises(ValueError, match="E of 4 or above"):
             layer.forward(normal(*shape))
-    nn.RotaryEmbedding(4).forward(normal(1, 4))
+    assert np.array_equal(layer(normal(3, 4), np.int64(2)), layer(normal(3, 4), 2))
+    assert np.isfinite(nn.RotaryEmbedding(4, base=0.5)(normal(3, 4))).all()
     with pytest.raises(TypeError, match=r"an integer, not 1\.0"):
         layer.forward(normal(3, 4), 1.0)
     with pytest.raises(TypeError, match="RotaryEmbedding computes with floats"):
