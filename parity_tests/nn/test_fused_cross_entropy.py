@@ -233,7 +233,7 @@ def test_bad_input():
         layer.forward(x, np.ones(4))
     with pytest.raises(TypeError, match="integers, not list"):
         layer.forward(x, [0, 1, 2, 0])
-    with pytest.raises(TypeError, match="float32 but was given float64"):
+    with pytest.raises(TypeError, match="LinearCrossEntropy has parameters of float32 but was given float64"):
         layer.forward(normal(4, 2), np.array([0, 1, 2, 0]))
     for bad in [(x, np.array([0, 1])), (x[:, :1], np.array([0, 1, 2, 0])), (np.float32(1), np.array(1))]:
         with pytest.raises(ValueError, match=r"takes \(\.\.\., 2\)"):

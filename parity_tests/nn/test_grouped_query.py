@@ -111,7 +111,7 @@ def test_bad_input():
     for shape in [(6,), (0, 6), (3, 5)]:
         with pytest.raises(ValueError, match=r"\(\.\.\., T, 6\) with T of 1 or above"):
             layer.forward(normal(*shape).astype(np.float32))
-    with pytest.raises(TypeError, match="float32 but was given float64"):
+    with pytest.raises(TypeError, match="GroupedQueryAttention has parameters of float32 but was given float64"):
         layer.forward(normal(3, 6))
 
 

@@ -191,5 +191,5 @@ def test_bad_arguments():
     for bad in [normal(3, 4), np.float64(1)]:
         with pytest.raises(ValueError, match=r"takes \(\.\.\., 3\)"):
             layer.forward(bad)
-    with pytest.raises(TypeError, match="float64 but was given float32"):
+    with pytest.raises(TypeError, match="MixtureOfExperts has parameters of float64 but was given float32"):
         layer.forward(normal(3, 3).astype(np.float32))

@@ -113,5 +113,5 @@ def test_bad_arguments_and_input():
     for bad in [normal(3, 3).astype(np.float32), np.float32(1)]:
         with pytest.raises(ValueError, match=r"decodes \(\.\.\., 2\)"):
             layer.decode(bad)
-    with pytest.raises(TypeError, match="float32 but was given float64"):
+    with pytest.raises(TypeError, match="TiedEmbedding has parameters of float32 but was given float64"):
         layer.decode(normal(3, 2))
