@@ -109,7 +109,8 @@ class LinearCrossEntropy(Module):
         self._check(x, target)
         rows, y = self._flat(x, target)  # (R, D), (R,)
         m = np.full(y.shape, -np.inf, x.real.dtype)
-        l, of_target, total = np.zeros((3, *y.shape), x.dtype)  # noqa: E741 - the name in the docstring
+        l = np.zeros(y.shape, x.dtype)  # noqa: E741 - the name in the docstring
+        of_target, total = np.zeros_like(l), np.zeros_like(l)
         for r, v in self._tiles(len(y)):
             z = self._logits(rows, r, v)
             larger = np.maximum(m[r], z.real.max(axis=1))

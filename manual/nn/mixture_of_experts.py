@@ -96,7 +96,7 @@ class MixtureOfExperts(Module):
         z = self.router(rows)  # (R, E)
         e = np.exp(z - z.real.max(axis=1, keepdims=True))
         p = e / e.sum(axis=1, keepdims=True)
-        chosen = np.argsort(-z.real, axis=1, kind="stable")[:, : self.top_k]  # (R, top_k); stable: of equals the lower
+        chosen = np.argsort(-z.real, kind="stable")[:, : self.top_k]  # (R, top_k); stable: of equals the lower
         a = np.take_along_axis(p, chosen, axis=1)  # (R, top_k)
         if self.normalize:
             a = a / a.sum(axis=1, keepdims=True)

@@ -92,6 +92,14 @@ def test_ties(normalize, dtype):
     np.testing.assert_allclose(hand.router.weight.grad, other.router.weight.grad.numpy(), **tolerance)
 
 
+def test_ties_of_many():
+    """Beyond 16 numbers NumPy's usual sort puts equals in any order."""
+    layer = nn.MixtureOfExperts(2, [nn.Identity() for _ in range(40)], 3)
+    layer.router.weight.data[:] = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])[np.arange(40) % 4]
+    _, (_, _, chosen, _, _) = layer.forward(np.array([[1, 0], [0, 1], [-1, -2], [1, 2]], np.float32))
+    assert chosen.tolist() == [[1, 3, 5], [2, 3, 6], [0, 4, 8], [3, 7, 11]]
+
+
 def drawn(*arguments, load_balancing=False):
     layer = nn.MixtureOfExperts(3, [nn.SwiGLU(3, 2) for _ in range(4)], *arguments, load_balancing).double()
     layer.load_state_dict({name: normal(*value.shape) for name, value in layer.state_dict().items()})
