@@ -103,7 +103,7 @@ class MixtureOfExperts(Module):
         y, saved_experts = np.zeros_like(rows), []
         for expert, row, place in self._groups(chosen):
             output, saved_here = expert.forward(rows[row])  # (n, D)
-            y[row] += a[row, place, None] * output
+            y[row] += a[row, place][:, None] * output
             saved_experts.append((output, saved_here))
         saved = (x, p, chosen, a, saved_experts)
         if not self.load_balancing:
@@ -121,7 +121,7 @@ class MixtureOfExperts(Module):
             g = grad_y.reshape(rows.shape)
             for (expert, row, place), (output, saved_here) in zip(self._groups(chosen), saved_experts, strict=True):
                 grad_a[row, place] = (g[row] * output).sum(axis=1)
-                grad_expert = expert.backward(a[row, place, None] * g[row], saved_here, input_grad=input_grad)
+                grad_expert = expert.backward(a[row, place][:, None] * g[row], saved_here, input_grad=input_grad)
                 if input_grad:
                     grad_rows[row] += grad_expert
         if self.normalize:

@@ -189,14 +189,14 @@ def test_memory_is_that_of_a_few_tiles(bias):
     layer = nn.LinearCrossEntropy(features, classes, bias, label_smoothing=0.1, row_chunk=80, class_chunk=100)
     (_, saved), forward = peak(lambda: layer.forward(x, y))
     slack = 16_000  # objects of Python, and arrays with one number for each row of a chunk
-    assert forward < 4 * tile + 6 * rows * 4 + slack
+    assert forward < 4 * tile + 8 * rows * 4 + slack
     assert saved[0] is x
     assert saved[1] is y
     assert sum(part.nbytes for part in saved[2:]) == 2 * rows * 4
     (grad, _), backward = peak(lambda: layer.backward(1.0, saved))
     results = grad.nbytes + (classes * features + classes) * 4
     chunks = (80 + 100) * features * 4
-    assert backward < results + 4 * tile + 3 * rows * 4 + chunks + slack
+    assert backward < results + 4 * tile + 5 * rows * 4 + chunks + slack
     assert backward < rows * classes * 4 / 10
 
 

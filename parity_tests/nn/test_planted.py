@@ -168,7 +168,7 @@ PLANTED = {
         "MixtureOfExperts",
         mixture,
         [normal(5, 3)],
-        "expert.backward(a[row, place, None] * g[row]",
+        "expert.backward(a[row, place][:, None] * g[row]",
         "expert.backward(g[row]",
     ),
     "experts: the router's own share of the input's gradient is lost": (

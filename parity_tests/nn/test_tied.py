@@ -102,6 +102,8 @@ def test_bad_arguments_and_input():
     for sizes in [(0, 3), (3, -1), (3, 3, -1.0)]:
         with pytest.raises(ValueError, match="one row or more"):
             nn.TiedEmbedding(*sizes)
+    assert nn.TiedEmbedding(1, 0).weight.shape == (1, 0)
+    assert not nn.TiedEmbedding(3, 2, 0.0).weight.data.any()
     layer = nn.TiedEmbedding(3, 2)
     for bad in [3, -1]:
         with pytest.raises(IndexError, match=f"rows 0 to 2, but was given index {bad}"):
