@@ -155,7 +155,7 @@ class LinearCrossEntropy(Module):
         """Yield the rows and the classes of each tile, row by row of tiles."""
         for row in range(0, rows, self.row_chunk):
             for first in range(0, self.num_classes, self.class_chunk):
-                yield slice(row, row + self.row_chunk), slice(first, min(first + self.class_chunk, self.num_classes))
+                yield slice(row, row + self.row_chunk), slice(first, first + self.class_chunk)
 
     def _logits(self, rows: Array, r: slice, v: slice) -> Array:
         """Return the logits of rows r and classes v."""

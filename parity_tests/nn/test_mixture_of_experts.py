@@ -55,8 +55,9 @@ def test_one_output_may_go_unused(unused, dtype):
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 2, 3), (1, 3)], ids=str)
-def test_shapes(shape, dtype):
-    check_module(*both(3, 4, 2, False, True), normal(*shape), dtype=dtype)
+@pytest.mark.parametrize("load_balancing", [False, True])
+def test_shapes(shape, load_balancing, dtype):
+    check_module(*both(3, 4, 2, False, load_balancing), normal(*shape), dtype=dtype)
 
 
 @pytest.mark.parametrize("load_balancing", [False, True])

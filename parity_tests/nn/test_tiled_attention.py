@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manual import nn
-from parity_tests.parity import check_module, integers, normal
+from parity_tests.parity import check_module, normal
 from torch_impl import nn as theirs
 
 
@@ -39,6 +39,13 @@ def test_tiled(blocks, is_causal, scale, dtype, device):
 def test_tiled_sizes(queries, keys, is_causal, dtype):
     both = nn.TiledAttention(is_causal, None, 2, 3), theirs.TiledAttention(is_causal, None, 2, 3)
     check_module(*both, *inputs(queries, keys, batch=(3, 2), width=1, values=3), dtype=dtype)
+
+
+@pytest.mark.parametrize("side", [nn.NaiveAttention, nn.TiledAttention])
+def test_no_batch(side):
+    y, saved = side().forward(*inputs(5, 3, batch=(0, 2)))
+    assert y.shape == (0, 2, 5, 2)
+    assert [grad.shape for grad in side().backward(y, saved)] == [(0, 2, 5, 4), (0, 2, 3, 4), (0, 2, 3, 2)]
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)
@@ -197,5 +204,7 @@ def test_bad_input(layer):
             layer.forward(*bad)
     with pytest.raises(TypeError, match=rf"{who}: query is float64 but key float32"):
         layer.forward(q, k.astype(np.float32), v)
-    with pytest.raises(TypeError, match=rf"{who}'s value computes with floats"):
-        layer.forward(q, k, integers(3, 3, 2, below=4))
+    for number, name in enumerate(["query", "key", "value"]):
+        bad = [each.astype(int) if i == number else each for i, each in enumerate([q, k, v])]
+        with pytest.raises(TypeError, match=rf"{who}'s {name} computes with floats"):
+            layer.forward(*bad)
