@@ -166,8 +166,9 @@ class LinearCrossEntropy(Module):
         if self.reduction == "none":
             return loss
         counted = np.count_nonzero(y != self.ignore_index) if self.reduction == "mean" else 1
-        with np.errstate(invalid="ignore"):  # a mean over no rows is NaN without a warning, as in torch
-            return np.asarray(loss.sum() / loss.dtype.type(counted or np.nan))
+        with np.errstate(invalid="ignore"):  # a mean over no rows is 0/0 = NaN without a warning, as in torch
+            total: Array = loss.sum() / loss.dtype.type(counted)
+        return total
 
     def _spread(self, grad_output: Any, y: Array, dtype: np.dtype[Any]) -> Array:
         """Return u (R,), the gradient of each row's loss."""

@@ -108,7 +108,7 @@ class MixtureOfExperts(Module):
         saved = (x, p, chosen, a, saved_experts)
         if not self.load_balancing:
             return y.reshape(x.shape), saved
-        balance = p.shape[1] * (self._load(chosen, p) * p.sum(axis=0)).sum() / max(len(p), 1)
+        balance = p.shape[1] * (self._load(chosen, p) * p.sum(axis=0)).sum() / len(p)
         return (y.reshape(x.shape), np.asarray(balance)), saved
 
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> Array | None:
@@ -129,7 +129,7 @@ class MixtureOfExperts(Module):
             grad_a = (grad_a - (a * grad_a).sum(axis=1, keepdims=True)) / total
         np.put_along_axis(grad_p, chosen, grad_a, axis=1)
         if grad_balance is not None:
-            grad_p += grad_balance * p.shape[1] * self._load(chosen, p) / max(len(p), 1)
+            grad_p += grad_balance * p.shape[1] * self._load(chosen, p) / len(p)
         grad_z = p * (grad_p - (p * grad_p).sum(axis=1, keepdims=True))
         from_router = self.router.backward(grad_z, rows, input_grad=input_grad)
         return None if from_router is None else (grad_rows + from_router).reshape(x.shape)

@@ -189,7 +189,7 @@ PLANTED = {
         "MixtureOfExperts",
         lambda side: mixture(side, load_balancing=True),
         [normal(5, 3)],
-        "self._load(chosen, p) / max(len(p), 1)",
+        "self._load(chosen, p) / len(p)",
         "self._load(chosen, p)",
     ),
     "tied: the look-up's gradient is lost": (
