@@ -109,7 +109,7 @@ class MixtureOfExperts(Module):
         if not self.load_balancing:
             return y.reshape(x.shape), saved
         balance = p.shape[1] * (self._load(chosen, p) * p.sum(axis=0)).sum() / len(p)
-        return (y.reshape(x.shape), np.asarray(balance)), saved
+        return (y.reshape(x.shape), balance), saved
 
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input (..., D); add to the gradients of the router and the experts that were chosen."""
@@ -144,4 +144,4 @@ class MixtureOfExperts(Module):
     def _load(self, chosen: Array, p: Array) -> Array:
         """Return F (E,), the share of each expert in all choices."""
         count = np.bincount(chosen.reshape(-1), minlength=p.shape[1])
-        return (count / (chosen.size or np.nan)).astype(p.real.dtype)  # of no rows: NaN without a warning
+        return (count / (chosen.size or np.nan)).astype(p.dtype)  # of no rows: NaN without a warning

@@ -203,7 +203,9 @@ def test_bad_input(layer):
         with pytest.raises(ValueError, match=rf"{who} takes query"):
             layer.forward(*bad)
     with pytest.raises(TypeError, match=rf"{who}: query is float64 but key float32"):
-        layer.forward(q, k.astype(np.float32), v)
+        layer.forward(q, k.astype(np.float32), v.astype(np.float32))
+    with pytest.raises(TypeError, match=rf"{who}'s query computes with floats"):
+        layer.forward(q.astype(int), k.astype(int), v)
     for number, name in enumerate(["query", "key", "value"]):
         bad = [each.astype(int) if i == number else each for i, each in enumerate([q, k, v])]
         with pytest.raises(TypeError, match=rf"{who}'s {name} computes with floats"):

@@ -92,6 +92,14 @@ EQUIVALENT: Equivalent = {
     },
     ("manual/nn/mixture_of_experts.py", "MixtureOfExperts.backward"): {
         (
+            "grad_rows, grad_a, grad_p = np.zeros_like(rows), np.zeros_like(a), np.zeros_like(p)",
+            "grad_rows, grad_a, grad_p = np.zeros_like(rows), (-np.zeros_like(a)), np.zeros_like(p)",
+        ): MINUS_ZERO,
+        (
+            "grad_rows, grad_a, grad_p = np.zeros_like(rows), np.zeros_like(a), np.zeros_like(p)",
+            "grad_rows, grad_a, grad_p = (-np.zeros_like(rows)), np.zeros_like(a), np.zeros_like(p)",
+        ): MINUS_ZERO,
+        (
             "total = np.take_along_axis(p, chosen, axis=1).sum(axis=1, keepdims=True)",
             "total = np.take_along_axis(p, chosen).sum(axis=1, keepdims=True)",
         ): LAST_AXIS,
