@@ -83,8 +83,8 @@ class RotaryEmbedding(Module):
         """Return R(direction * t) x[t] for t = offset, offset + 1, ..."""
         wide = np.result_type(x.real.dtype, np.float64)
         speed = self.base ** (-np.arange(0, self.dim, 2, dtype=wide) / self.dim)  # (d/2,)
-        angle = (offset + np.arange(x.shape[-2], dtype=wide))[:, None] * speed  # (T, d/2)
-        cos, sin = np.cos(angle).astype(x.real.dtype), direction * np.sin(angle).astype(x.real.dtype)
+        angle = (offset + np.arange(x.shape[-2]))[:, None] * speed  # (T, d/2)
+        cos, sin = np.cos(angle).astype(x.dtype), direction * np.sin(angle).astype(x.dtype)
         d = self.dim
         first, second = (slice(0, d, 2), slice(1, d, 2)) if self.interleaved else (slice(d // 2), slice(d // 2, d))
         x1, x2 = x[..., first], x[..., second]  # (..., T, d/2)

@@ -168,6 +168,20 @@ def test_an_expert_takes_its_own_rows_alone_and_once():
     assert [expert.up_proj.weight.grad is None for expert in layer.experts] == [False, False, True, True]
 
 
+def test_no_gradient_of_the_input_is_computed_where_none_is_asked_for():
+    asked = []
+
+    class Watched(nn.SwiGLU):
+        def backward(self, grad_output, saved, *, input_grad=True):
+            asked.append(input_grad)
+            return super().backward(grad_output, saved, input_grad=input_grad)
+
+    layer = nn.MixtureOfExperts(3, [Watched(3, 2)] * 2, 2)
+    y, saved = layer.forward(normal(4, 3).astype(np.float32))
+    assert layer.backward(y, saved, input_grad=False) is None
+    assert asked == [False, False]
+
+
 def test_balance_is_one_where_all_is_even_and_the_number_of_experts_where_one_takes_all():
     layer = nn.MixtureOfExperts(2, [nn.SwiGLU(2, 3) for _ in range(4)], 1, load_balancing=True)
     layer.router.weight.data[:] = [[50, 0], [0, 50], [-50, 0], [0, -50]]

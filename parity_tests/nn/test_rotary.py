@@ -87,6 +87,24 @@ def test_far_positions_keep_their_digits_in_float32():
     assert np.abs(layer(x, 100_000) - exact).max() < 4e-7
 
 
+def test_the_products_are_taken_in_float32():
+    """Cosine and sine are rounded first: not one product is as wide as the angles."""
+    x = normal(4, 2).astype(np.float32)
+    cos, sin = (f(np.arange(4.0)[:, None]).astype(np.float32) for f in (np.cos, np.sin))
+    x1, x2 = x[:, :1], x[:, 1:]
+    assert np.array_equal(nn.RotaryEmbedding(2)(x), np.concatenate([x1 * cos - x2 * sin, x1 * sin + x2 * cos], axis=1))
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).eps > 1e-18, reason="longdouble is float64 here")
+def test_angles_are_as_exact_as_x_is():
+    x = normal(3, 4).astype(np.longdouble)
+    angle = np.arange(1000, 1003)[:, None] * np.longdouble(7) ** (np.array([0, -1], np.longdouble) / 2)
+    x1, x2 = x[:, ::2], x[:, 1::2]
+    assert (
+        np.abs(nn.RotaryEmbedding(4, base=7)(x, 1000)[:, ::2] - x1 * np.cos(angle) + x2 * np.sin(angle)).max() < 1e-17
+    )
+
+
 def test_in_parts_as_at_once():
     """Keys are cached: what comes at position 3 is turned as if positions 0 to 2 stood before it."""
     layer, x = nn.RotaryEmbedding(4), normal(5, 4)

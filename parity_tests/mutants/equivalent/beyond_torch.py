@@ -93,6 +93,10 @@ EQUIVALENT: Equivalent = {
     ("manual/nn/mixture_of_experts.py", "MixtureOfExperts.backward"): {
         (
             "grad_rows, grad_a, grad_p = np.zeros_like(rows), np.zeros_like(a), np.zeros_like(p)",
+            "grad_rows, grad_a, grad_p = np.zeros_like(rows), np.zeros_like(a), (-np.zeros_like(p))",
+        ): MINUS_ZERO,
+        (
+            "grad_rows, grad_a, grad_p = np.zeros_like(rows), np.zeros_like(a), np.zeros_like(p)",
             "grad_rows, grad_a, grad_p = np.zeros_like(rows), (-np.zeros_like(a)), np.zeros_like(p)",
         ): MINUS_ZERO,
         (
@@ -103,5 +107,21 @@ EQUIVALENT: Equivalent = {
             "total = np.take_along_axis(p, chosen, axis=1).sum(axis=1, keepdims=True)",
             "total = np.take_along_axis(p, chosen).sum(axis=1, keepdims=True)",
         ): LAST_AXIS,
+    },
+    ("manual/nn/tied.py", "TiedEmbedding.backward"): {
+        (
+            "grad_hidden = np.zeros_like(saved[1]) if grad_z is None else self.decode_backward(grad_z, saved[1])",
+            "grad_hidden = -np.zeros_like(saved[1]) if grad_z is None else self.decode_backward(grad_z, saved[1])",
+        ): "-0 is 0",
+        (
+            "self, grad_output: tuple[Array | None, Array | None], saved: tuple[Array, Array], *, input_grad: bool = True",
+            "self, grad_output: tuple[Array | None, Array | None], saved: tuple[Array, Array], *, input_grad: bool = False",
+        ): "the first input is an index, which has no gradient either way",
+    },
+    ("manual/nn/rotary.py", "RotaryEmbedding._turned"): {
+        (
+            "wide = np.result_type(x.real.dtype, np.float64)",
+            "wide = np.result_type(np.float64, x.real.dtype)",
+        ): "the wider of two types, in either order",
     },
 }
