@@ -114,8 +114,10 @@ EQUIVALENT: Equivalent = {
             "grad_hidden = -np.zeros_like(saved[1]) if grad_z is None else self.decode_backward(grad_z, saved[1])",
         ): "-0 is 0",
         (
-            "self, grad_output: tuple[Array | None, Array | None], saved: tuple[Array, Array], *, input_grad: bool = True",
-            "self, grad_output: tuple[Array | None, Array | None], saved: tuple[Array, Array], *, input_grad: bool = False",
+            "self, grad_output: tuple[Array | None, Array | None], saved: tuple[Array, "
+            "Array], *, input_grad: bool = True",
+            "self, grad_output: tuple[Array | None, Array | None], saved: tuple[Array, "
+            "Array], *, input_grad: bool = False",
         ): "the first input is an index, which has no gradient either way",
     },
     ("manual/nn/rotary.py", "RotaryEmbedding._turned"): {
