@@ -211,6 +211,12 @@ def test_the_weight_may_be_shared():
     assert np.array_equal(first.weight.grad, 2 * once)
 
 
+def test_one_row_without_an_axis():
+    """NumPy turns an array without axes into its scalar: that is a target too."""
+    layer, x = nn.LinearCrossEntropy(2, 3), normal(2).astype(np.float32)
+    assert layer(x, np.int64(1)) == layer(x, np.array(1)) == layer(x[None], np.array([1]))
+
+
 def test_bad_arguments():
     with pytest.raises(ValueError, match="'avg' is not a reduction"):
         nn.LinearCrossEntropy(2, 3, reduction="avg")
