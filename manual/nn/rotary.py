@@ -81,7 +81,7 @@ class RotaryEmbedding(Module):
 
     def _turned(self, x: Array, offset: int, direction: int) -> Array:
         """Return R(direction * t) x[t] for t = offset, offset + 1, ..."""
-        wide = np.result_type(x.real.dtype, np.float64)
+        wide = np.result_type(x.dtype, np.float64)
         speed = self.base ** (-np.arange(0, self.dim, 2, dtype=wide) / self.dim)  # (d/2,)
         angle = (offset + np.arange(x.shape[-2]))[:, None] * speed  # (T, d/2)
         cos, sin = np.cos(angle).astype(x.dtype), direction * np.sin(angle).astype(x.dtype)

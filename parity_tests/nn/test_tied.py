@@ -98,6 +98,11 @@ def test_the_weight_is_drawn_from_the_generator():
     assert repr(layer) == "TiedEmbedding(400, 30)"
 
 
+def test_one_index_without_axes():
+    layer = nn.TiedEmbedding(3, 2)
+    assert np.array_equal(layer.encode(np.int64(1))[0], layer.weight.data[1])
+
+
 def test_bad_arguments_and_input():
     for sizes in [(0, 3), (3, -1), (3, 3, -1.0)]:
         with pytest.raises(ValueError, match="one row or more"):

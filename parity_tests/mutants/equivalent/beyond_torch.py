@@ -6,6 +6,7 @@ SIGN_CANCELS = "numerator and denominator of the softmax change their sign toget
 ORDER_OF_COMPLEX = "NumPy orders complex numbers by their real part first, and a shift of all scores cancels"
 MINUS_ZERO = "zero is what is added to, and -0 + x is x"
 FIRST_TILE = "the first tile multiplies what stands there by e^(m - m') = 0"
+OVERWRITTEN = "every row that counts finds its target in one chunk, and the loss of all others is set to 0"
 LAST_AXIS = "the last axis, which is NumPy's default, is axis 1 of two"
 IMAGINARY_ZERO = "a maximum of real parts is stored in a complex number whose imaginary part is 0"
 
@@ -57,6 +58,26 @@ EQUIVALENT: Equivalent = {
         ): MINUS_ZERO,
     },
     ("manual/nn/fused_cross_entropy.py", "LinearCrossEntropy.forward"): {
+        (
+            "of_target, total = np.zeros_like(l), np.zeros_like(l)",
+            "of_target, total = np.zeros_like(l), (-np.zeros_like(l))",
+        ): MINUS_ZERO,
+        (
+            "of_target, total = np.zeros_like(l), np.zeros_like(l)",
+            "of_target, total = np.ones_like(l), np.zeros_like(l)",
+        ): OVERWRITTEN,
+        (
+            "of_target, total = np.zeros_like(l), np.zeros_like(l)",
+            "of_target, total = (-np.zeros_like(l)), np.zeros_like(l)",
+        ): OVERWRITTEN,
+        (
+            "l = np.zeros(y.shape, x.dtype)",
+            "l = np.ones(y.shape, x.dtype)",
+        ): FIRST_TILE,
+        (
+            "l = np.zeros(y.shape, x.dtype)",
+            "l = -np.zeros(y.shape, x.dtype)",
+        ): FIRST_TILE,
         (
             "m = np.full(y.shape, -np.inf, x.real.dtype)",
             "m = np.full(y.shape, -np.inf, x.dtype)",
@@ -122,8 +143,14 @@ EQUIVALENT: Equivalent = {
     },
     ("manual/nn/rotary.py", "RotaryEmbedding._turned"): {
         (
-            "wide = np.result_type(x.real.dtype, np.float64)",
-            "wide = np.result_type(np.float64, x.real.dtype)",
+            "wide = np.result_type(x.dtype, np.float64)",
+            "wide = np.result_type(np.float64, x.dtype)",
         ): "the wider of two types, in either order",
+    },
+    ("manual/nn/tied.py", "TiedEmbedding.encode_backward"): {
+        (
+            "grad = np.zeros_like(self.weight.data)",
+            "grad = -np.zeros_like(self.weight.data)",
+        ): MINUS_ZERO,
     },
 }
