@@ -107,6 +107,10 @@ EQUIVALENT: Equivalent = {
     },
     ("manual/nn/fused_cross_entropy.py", "LinearCrossEntropy.backward"): {
         (
+            "grad_weight, grad_bias = np.zeros_like(self.weight.data), np.zeros(self.num_classes, x.dtype)",
+            "grad_weight, grad_bias = (-np.zeros_like(self.weight.data)), np.zeros(self.num_classes, x.dtype)",
+        ): MINUS_ZERO,
+        (
             "grad_rows = np.zeros_like(rows) if input_grad else None",
             "grad_rows = -np.zeros_like(rows) if input_grad else None",
         ): MINUS_ZERO,
