@@ -38,6 +38,8 @@ from manual.nn.container import ModuleList, Sequential
 from manual.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from manual.nn.dropout import Dropout
 from manual.nn.flatten import Flatten, Unflatten
+from manual.nn.fused_cross_entropy import LinearCrossEntropy
+from manual.nn.grouped_query import GroupedQueryAttention
 from manual.nn.instancenorm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from manual.nn.linear import Bilinear, Identity, Linear
 from manual.nn.loss import (
@@ -61,6 +63,7 @@ from manual.nn.loss import (
     SoftMarginLoss,
     TripletMarginLoss,
 )
+from manual.nn.mixture_of_experts import MixtureOfExperts
 from manual.nn.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from manual.nn.padding import (
     CircularPad1d,
@@ -93,15 +96,12 @@ from manual.nn.pooling import (
     MaxPool2d,
     MaxPool3d,
 )
-from manual.nn.flatten import Flatten
-from manual.nn.fused_cross_entropy import LinearCrossEntropy
-from manual.nn.grouped_query import GroupedQueryAttention
-from manual.nn.linear import Identity, Linear
-from manual.nn.loss import BCELoss, BCEWithLogitsLoss, MSELoss
-from manual.nn.mixture_of_experts import MixtureOfExperts
-from manual.nn.normalization import LayerNorm
 from manual.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from manual.nn.rotary import RotaryEmbedding
 from manual.nn.sparse import Embedding
+from manual.nn.swiglu import SwiGLU
+from manual.nn.tied import TiedEmbedding
+from manual.nn.tiled_attention import NaiveAttention, TiledAttention
 from manual.nn.transformer import (
     Transformer,
     TransformerDecoder,
@@ -109,10 +109,6 @@ from manual.nn.transformer import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
-from manual.nn.rotary import RotaryEmbedding
-from manual.nn.swiglu import SwiGLU
-from manual.nn.tied import TiedEmbedding
-from manual.nn.tiled_attention import NaiveAttention, TiledAttention
 
 __all__ = [
     "CELU",
@@ -165,7 +161,6 @@ __all__ = [
     "Hardtanh",
     "HingeEmbeddingLoss",
     "HuberLoss",
-    "GroupedQueryAttention",
     "Identity",
     "InstanceNorm1d",
     "InstanceNorm2d",
@@ -176,8 +171,8 @@ __all__ = [
     "LayerNorm",
     "LeakyReLU",
     "Linear",
-    "LocalResponseNorm",
     "LinearCrossEntropy",
+    "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
@@ -194,7 +189,6 @@ __all__ = [
     "MultiMarginLoss",
     "MultiheadAttention",
     "NLLLoss",
-    "PReLU",
     "NaiveAttention",
     "PReLU",
     "Parameter",
@@ -226,6 +220,8 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "TiedEmbedding",
+    "TiledAttention",
     "Transformer",
     "TransformerDecoder",
     "TransformerDecoderLayer",
@@ -238,7 +234,4 @@ __all__ = [
     "ZeroPad3d",
     "init",
     "utils",
-    "SwiGLU",
-    "TiedEmbedding",
-    "TiledAttention",
 ]
