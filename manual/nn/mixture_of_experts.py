@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from manual.module import Array, Module, check_array
-from manual.nn.container import Sequential
+from manual.nn.container import ModuleList
 from manual.nn.linear import Linear
 
 Saved = tuple[Array, Array, Array, Array, list[tuple[Array, Any]]]
@@ -85,7 +85,7 @@ class MixtureOfExperts(Module):
         self.in_features, self.top_k = in_features, top_k
         self.normalize, self.load_balancing = normalize, load_balancing
         self.router = Linear(in_features, len(experts), bias=False, dtype=dtype, generator=generator)
-        self.experts = Sequential(*experts)  # as a list of modules: they never run one after another
+        self.experts = ModuleList(experts)
 
     def forward(self, x: Array) -> tuple[Any, Saved]:
         """Return y (..., D), or (y, B) with `load_balancing`, and `saved` = (x, p, C, a, the experts')."""
