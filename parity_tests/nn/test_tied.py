@@ -90,6 +90,37 @@ def test_a_parameter_in_two_linear_layers(dtype):
     assert hand[2].weight is hand[0].weight
 
 
+class OfEmbeddingAndLinear(nn.Module):
+    """logits = decode(encode(tokens)), of two layers that hold one Parameter."""
+
+    def __init__(self):
+        self.encode, self.decode = nn.Embedding(5, 3), nn.Linear(3, 5, bias=False)
+        self.decode.weight = self.encode.weight
+
+    def forward(self, tokens):
+        y, saved_encode = self.encode.forward(tokens)
+        z, saved_decode = self.decode.forward(y)
+        return z, (saved_encode, saved_decode)
+
+    def backward(self, grad_output, saved, *, input_grad=True):
+        self.encode.backward(self.decode.backward(grad_output, saved[1]), saved[0])
+
+
+def test_a_parameter_in_an_embedding_and_a_linear_layer(dtype):
+    """It adds up what TiedEmbedding does, to the last bit."""
+    hand, tied = OfEmbeddingAndLinear().to(dtype), nn.TiedEmbedding(5, 3).to(dtype)
+    assert [name for name, _ in hand.named_parameters()] == ["encode.weight"]
+    tied.weight.data = hand.encode.weight.data
+    tokens, g = integers(3, 4, below=5), normal(3, 4, 5).astype(dtype)
+    z, saved = hand.forward(tokens)
+    hand.backward(g, saved)
+    y, saved_encode = tied.encode(tokens)
+    logits, saved_decode = tied.decode(y)
+    assert np.array_equal(z, logits)
+    tied.encode_backward(tied.decode_backward(g, saved_decode), saved_encode)
+    assert np.array_equal(hand.encode.weight.grad, tied.weight.grad)
+
+
 def test_the_weight_is_drawn_from_the_generator():
     layer = nn.TiedEmbedding(400, 30, generator=np.random.default_rng(4))
     assert np.array_equal(layer.weight.data, np.random.default_rng(4).normal(0, 0.02, (400, 30)).astype(np.float32))
