@@ -8,10 +8,11 @@ import numpy as np
 
 from handgrad import intermediates
 from handgrad.data import Data
-from handgrad.ends import End, compare_ends
+from handgrad.ends import End, compare_ends, compare_named_ends
 from handgrad.experiment import Experiment, Loss, State
 from handgrad.lockstep import Lockstep
 from handgrad.loop import run
+from handgrad.named_lockstep import NamedLockstep
 from handgrad.sides import ManualSide
 from handgrad.torch_side import TorchSide, choose_device
 
@@ -43,7 +44,9 @@ class Comparison:
         self.initial: State = experiment.weights(experiment.seed, experiment.network)
         self.hand = ManualSide(experiment, self.data, self.initial)
         self.autograd = TorchSide(experiment, self.data, self.initial, self.device)
-        self.lockstep = Lockstep(experiment, self.data, self.initial, self.autograd)
+        self.lockstep: Lockstep | NamedLockstep = (Lockstep if experiment.layered else NamedLockstep)(
+            experiment, self.data, self.initial, self.autograd
+        )
         self.reports: list[Report] = []
         self.ends: list[End] = []
         self.apart = self.twin_apart = 0.0
@@ -103,7 +106,7 @@ class Comparison:
     def train(self) -> "Comparison":
         """Run the whole experiment, and return self."""
         if self.experiment.kind == "forward":
-            self.ends = compare_ends(self.experiment, self.lockstep.hand, self.autograd)
+            self.ends = self._compared_ends()
             return self
         twin = ManualSide(self.experiment, self.data, self.initial)
         start = twin.flat_parameters()
@@ -121,11 +124,16 @@ class Comparison:
         with np.errstate(over="ignore", invalid="ignore"):
             run(self.experiment, len(self.data.inputs), step, report)
         self.lockstep.finish()
-        self.ends = compare_ends(self.experiment, self.lockstep.hand, self.autograd)
+        self.ends = self._compared_ends()
         end = self.hand.flat_parameters().astype(np.float64)
         self.apart = float(np.abs(end - self.autograd.flat_parameters()).max())
         self.twin_apart = float(np.abs(end - twin.flat_parameters()).max())
         return self
+
+    def _compared_ends(self) -> list[End]:
+        if isinstance(self.lockstep, NamedLockstep):
+            return compare_named_ends(self.experiment, self.lockstep.hand, self.autograd, self.lockstep.wide)
+        return compare_ends(self.experiment, self.lockstep.hand, self.autograd)
 
 
 def compare(experiment: Experiment, device: str = "cpu") -> Comparison:

@@ -1,11 +1,13 @@
 """What both sides make of one and the same state: their outputs, and the loss that they report."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from handgrad.experiment import Experiment
+from handgrad.exact import units
+from handgrad.experiment import Experiment, State
 from handgrad.judging import judge
 from handgrad.rounding import forward, reported
 from handgrad.sides import ManualSide
@@ -14,6 +16,7 @@ from handgrad.weights import layers
 from manual.nn.activation import sigmoid
 
 Array = np.ndarray[Any, np.dtype[Any]]
+SAMPLES = 256  # of a network of any modules, so many samples are asked about
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,25 @@ def compare_ends(experiment: Experiment, hand: ManualSide, autograd: TorchSide) 
             by_hand, other = (np.array(side.report(experiment.report)) for side in (hand, autograd))
             found.append(_end("reported loss", by_hand, other, eps * loss))
     return found
+
+
+def compare_named_ends(experiment: Experiment, hand: ManualSide, autograd: TorchSide, wide: TorchSide) -> list[End]:
+    """Load autograd's state into both others, and judge the outputs for the first samples and their reported loss.
+
+    `wide` computes in float64; on it the size of a rounding is measured.
+    """
+    rows = np.arange(min(SAMPLES, len(hand.inputs)))
+    hand.load(autograd.state())
+    wide.load(autograd.state())
+
+    def run(mode: Any) -> State:
+        with mode or nullcontext():
+            return wide.ends(rows, experiment.report)
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        one = units(run, experiment.dtype)
+        by_hand, other = hand.ends(rows, experiment.report), autograd.ends(rows, experiment.report)
+        return [_end(name, by_hand[name], other[name], one[name]) for name in by_hand]
 
 
 def _end(name: str, hand: Array, autograd: Array, unit: Array) -> End:

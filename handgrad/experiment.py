@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -24,7 +25,8 @@ Kind = Literal["forward", "step", "training"]
 class Loss:
     """A convention for the loss: factor * (sum or mean over samples) of squared error or cross-entropy.
 
-    `kind` is squared_error, cross_entropy or signed_error (reports only).
+    `kind` is squared_error, cross_entropy (of one output, class 1 against 0), classes (cross-entropy of one logit for
+    each class) or signed_error (reports only).
     """
 
     kind: str = "squared_error"
@@ -33,16 +35,17 @@ class Loss:
 
     def __str__(self) -> str:
         symbol = {"squared_error": "(y - t)^2", "cross_entropy": "cross-entropy", "signed_error": "(y - t)"}
+        symbol["classes"] = "cross-entropy over classes"
         factor = "" if self.factor == 1 else f"{self.factor:g} * "
         return f"{factor}{self.reduction} {symbol[self.kind]}"
 
 
 @dataclass(frozen=True)
 class Network:
-    """Which network, by its name in both packages: neuron, neuron_network, two_two_one, perceptron or mlp.
+    """Which network, by its name in both packages: neuron, neuron_network, two_two_one, perceptron, mlp, convnet ...
 
     `sizes` = (inputs, hidden ..., outputs). `output` is sigmoid or identity. `published` gives a perceptron
-    the derivative that the tutorial's code uses.
+    the derivative that the tutorial's code uses. `options` are further arguments of the network's class, by name.
     """
 
     name: str
@@ -50,11 +53,28 @@ class Network:
     bias: bool = True
     output: str = "sigmoid"
     published: bool = False
+    options: tuple[tuple[str, int | str], ...] = ()
 
     def __str__(self) -> str:
         form = "-".join(map(str, self.sizes))
         notes = ["" if self.bias else "no bias", "" if self.output == "sigmoid" else "linear output"]
+        notes += [f"{name} {value}" for name, value in self.options]
         return ", ".join([f"{self.name} {form}", *filter(None, notes)])
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Which update rule, by its name in manual.optim and torch.optim, and its options but the learning rate."""
+
+    name: str = "SGD"
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def __str__(self) -> str:
+        return ", ".join([self.name, *(f"{name} {value}" for name, value in self.options)])
+
+    def build(self, optim: Any, parameters: Any, lr: float) -> Any:
+        """Return the optimizer of `optim`, which is manual.optim or torch.optim."""
+        return getattr(optim, self.name)(parameters, lr=lr, **dict(self.options))
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +85,9 @@ class Experiment:
     is the loss that is printed, `report_when` whether before or after the epoch's updates; `report_every`
     counts epochs. `batch_size` None is the full batch. `published` is the same experiment under a rule as
     the tutorial published it, `published_note` says what that rule is. `inputs` are further ways to scale the
-    same samples, by name, `inputs_as` the one chosen. `resizable` lets --sizes change the hidden layers;
-    `slow` marks what takes minutes. `remarks` returns the lines of text that are this experiment's own.
+    same samples, by name, `inputs_as` the one chosen. `folder` reads other samples of the kind, and `network_for` fits
+    the network to them; `cells` are networks of another recurrent cell, by its name. `resizable` lets --sizes change
+    the hidden layers; `slow` marks what takes minutes. `remarks` returns the lines of text that are its own.
     """
 
     name: str
@@ -81,6 +102,7 @@ class Experiment:
     report_when: Literal["before", "after"] = "after"
     report_every: int = 1
     lr: float = 0.1
+    optimizer: Optimizer = Optimizer()
     epochs: int = 1
     batch_size: int | None = None
     order: Literal["fixed", "shuffle", "replacement"] = "fixed"
@@ -91,6 +113,9 @@ class Experiment:
     is_published: bool = False
     inputs: Mapping[str, Callable[[], Data]] = field(default_factory=dict)
     inputs_as: str = ""
+    folder: Callable[[Path], Data] | None = None
+    network_for: Callable[[Network, Data], Network] | None = None
+    cells: Mapping[str, Network] = field(default_factory=dict)
     resizable: bool = False
     slow: bool = False
     remarks: "Callable[[Comparison], list[str]] | None" = None
@@ -99,6 +124,11 @@ class Experiment:
     def from_logits(self) -> bool:
         """Whether the network is trained without its last sigmoid, because the loss takes logits."""
         return self.loss.kind == "cross_entropy" and self.network.output == "sigmoid" and self.kind != "forward"
+
+    @property
+    def layered(self) -> bool:
+        """Whether it is plain descent of a chain of linear layers and sigmoids: of these every rounding is known."""
+        return self.optimizer == Optimizer() and self.loss.kind != "classes"
 
     @property
     def linear_output(self) -> bool:
@@ -116,7 +146,7 @@ class Experiment:
     def resized(self, sizes: tuple[int, ...]) -> "Experiment":
         """Return this experiment with layers of other sizes; the ends must fit the data."""
         if not self.resizable:
-            raise UsageError(f"{self.name} has one fixed network, {self.network}; --sizes is for layered and xor")
+            raise UsageError(f"{self.name} has one fixed network, {self.network}; --sizes is for layered, xor and mlp")
         if self.network.published and len(sizes) != 2:
             raise UsageError("the published rule is the gradient of something for one layer only; leave --sizes out")
         ends = (self.network.sizes[0], self.network.sizes[-1])
@@ -134,16 +164,32 @@ class Experiment:
             raise UsageError(f"--inputs {name}: {self.name} {ways}")
         return replace(self, data=self.inputs[name], inputs_as=name)
 
+    def with_folder(self, folder: Path) -> "Experiment":
+        """Return this experiment on the samples in a folder; UsageError where they cannot be read."""
+        if self.folder is None or self.network_for is None:
+            raise UsageError(f"--data {folder}: {self.name} has its own samples; --data is for mlp and convnet")
+        data = self.folder(folder)
+        source = f"{folder} ({len(data.inputs):,} samples to train on)"
+        return replace(self, data=lambda: data, source=source, network=self.network_for(self.network, data))
+
+    def with_cell(self, name: str) -> "Experiment":
+        """Return this experiment with another recurrent cell."""
+        if name not in self.cells:
+            ways = f"has {', '.join(self.cells)}" if self.cells else "has no recurrent cell; leave --cell out"
+            raise UsageError(f"--cell {name}: {self.name} {ways}")
+        return replace(self, network=self.cells[name])
+
     def config(self) -> dict[str, Any]:
         """Return all settings as plain values, for config.json and --json."""
         return {
             "experiment": self.name,
-            "network": {**vars(self.network), "sizes": list(self.network.sizes)},
+            "network": {**vars(self.network), "sizes": list(self.network.sizes), "options": dict(self.network.options)},
             "loss": vars(self.loss),
             "report": vars(self.report),
             "report_when": self.report_when,
             "report_every": self.report_every,
             "lr": self.lr,
+            "optimizer": {"name": self.optimizer.name, **dict(self.optimizer.options)},
             "epochs": self.epochs,
             "batch_size": self.batch_size,
             "order": self.order,

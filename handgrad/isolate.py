@@ -4,9 +4,10 @@ So a right module behind a wrong one is cleared, and two wrong ones are both fou
 run with autograd's in their places: what is judged is how it puts them together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -165,7 +166,7 @@ class _Run:
     def gradients(self, upstream: Any) -> tuple[tuple[Any, ...], dict[str, Tensor]]:
         """Return the gradients of the inputs, in their structure, and those of the parameters by name."""
         wanted = [t for t in _leaves((self.inputs, self.parameters)) if isinstance(t, Tensor) and t.requires_grad]
-        pairs = zip(_leaves(self.output), _leaves(mapped(upstream, "", self.to_tensor)), strict=True)
+        pairs = _pairs(self.output, mapped(upstream, "", self.to_tensor))
         outputs, grads = zip(*((y, g.detach()) for y, g in pairs if y.requires_grad), strict=True)
         with self.mode:
             found = torch.autograd.grad(outputs, wanted, grads, allow_unused=True)
@@ -191,6 +192,8 @@ def _halves(child: Module, twin: nn.Module, side: TorchSide) -> dict[str, Any]:
         for name, parameter in child.named_parameters():
             parameter.accumulate(array(name, by_parameter[name]))
         arrays = mapped(grads, "", array)
+        if "hx" in signature(type(child).forward).parameters and len(arrays) == 1:
+            arrays = (*arrays, None)  # a state that was not given has None for a gradient
         return arrays[0] if len(arrays) == 1 else arrays
 
     return {"forward": forward, "backward": backward}
@@ -207,6 +210,15 @@ def _tensor(value: Any, side: TorchSide) -> Any:
         return value
     tensor = torch.tensor(value, device=side.device)
     return tensor.to(side.dtype).requires_grad_() if tensor.is_floating_point() else tensor
+
+
+def _pairs(output: Any, grad: Any) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield each tensor of an output with its gradient; an output that is not used has None for one."""
+    if isinstance(output, tuple | list):
+        for part, grad_part in zip(output, [None] * len(output) if grad is None else grad, strict=True):
+            yield from _pairs(part, grad_part)
+    elif grad is not None:
+        yield output, grad
 
 
 def _leaves(value: Any) -> list[Any]:

@@ -94,6 +94,7 @@ class Lockstep:
         self.worst = np.zeros(self.offsets[-1])
         self.worst_step = np.zeros(self.offsets[-1], dtype=int)
         self.largest_ratio = 0.0
+        self.kinks = 0  # there is no kink in a sigmoid; see named_lockstep.py
         self.failure: Failure | None = None
         self.first: list[Row] = []
         self.last: list[Row] = []

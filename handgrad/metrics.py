@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from handgrad.data import IGNORED
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -34,6 +36,20 @@ def accuracy(outputs: Array, targets: Array) -> float:
     Arguments and errors are those of `confusion_matrix`; an output of NaN is never correct.
     """
     return float(np.trace(confusion_matrix(outputs, targets)) / targets.size)
+
+
+def class_accuracy(outputs: Array, targets: Array) -> float:
+    """Return the share of targets whose class has the largest logit; of equal ones the first counts.
+
+    `outputs` (..., classes), `targets` (...) classes; a target of IGNORED (-100) is left out. Raises ValueError for
+    shapes that do not fit and where no target counts.
+    """
+    if outputs.shape[:-1] != targets.shape:
+        raise ValueError(f"outputs {outputs.shape} need targets {outputs.shape[:-1]}, but have {targets.shape}")
+    counted = targets != IGNORED
+    if not counted.any():
+        raise ValueError("there are no targets, so there is no accuracy; pass at least one")
+    return float((outputs.argmax(axis=-1) == targets)[counted].mean())
 
 
 def majority_share(targets: Array) -> float:

@@ -42,6 +42,7 @@ class Call:
     inputs: tuple[Any, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     saved: Any = None
+    single: bool = True
 
 
 @dataclass(eq=False)
@@ -73,9 +74,12 @@ def mapped(value: Any, name: str, change: Change) -> Any:
     return value if value is None else change(name, value)
 
 
-def mapped_inputs(inputs: tuple[Any, ...], name: str, change: Change) -> tuple[Any, ...]:
-    """Return the inputs of a call likewise; a single one has no index, and None at the end is none."""
-    if sum(value is not None for value in inputs[1:]) == 0:
+def mapped_inputs(inputs: tuple[Any, ...], name: str, change: Change, single: bool = True) -> tuple[Any, ...]:
+    """Return the inputs of a call likewise; a single one has no index, and None at the end is none.
+
+    Gradients are `single` only where the inputs were: a target of classes has none, and is an input all the same.
+    """
+    if single and sum(value is not None for value in inputs[1:]) == 0:
         return (*(mapped(value, name, change) for value in inputs[:1]), *inputs[1:])
     return tuple(mapped(value, f"{name}[{i}]", change) for i, value in enumerate(inputs))
 
@@ -139,6 +143,7 @@ def _halves(module: Module, path: str, recording: Recording, change: Change) -> 
 
     def traced_forward(*inputs: Any, **options: Any) -> tuple[Any, Any]:
         call = recording.enter(path)
+        call.single = sum(given is not None for given in inputs[1:]) == 0
         inputs = mapped_inputs(inputs, f"{call.name}.input", value)
         with _noting(recording, f"the forward of {call.name}"):
             output, saved = forward(*inputs, **options)
@@ -155,7 +160,7 @@ def _halves(module: Module, path: str, recording: Recording, change: Change) -> 
         mapped(grad_output, f"{call.name}.output", grad)
         with _noting(recording, f"the backward of {call.name}"):
             grads = backward(grad_output, own, input_grad=True)
-        mapped_inputs(grads if isinstance(grads, tuple) else (grads,), f"{call.name}.input", grad)
+        mapped_inputs(grads if isinstance(grads, tuple) else (grads,), f"{call.name}.input", grad, call.single)
         return grads
 
     return {"forward": traced_forward, "backward": traced_backward}

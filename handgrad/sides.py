@@ -1,39 +1,25 @@
 """The hand-written side of an experiment; torch_side.py has the same class for autograd's."""
 
-from collections.abc import Mapping
-from typing import Any
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import manual.networks as networks
-from handgrad.data import Data
+import manual.optim
+from handgrad.build import build
+from handgrad.data import IGNORED, Data
 from handgrad.experiment import Experiment, Loss, Network, State
 from handgrad.weights import from_network, to_network
 from manual.module import Module, Parameter
 from manual.nn.activation import sigmoid
 from manual.objective import Objective
-from manual.optim import SGD
 from manual.trainer import Trainer
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-def build(networks: Any, network: Network, logits: bool, dtype: Any) -> Any:
-    """Return the network that `network` names, from manual.networks or torch_impl.networks alike.
-
-    Its weights are still to be loaded.
-    """
-    if network.name == "neuron":
-        return networks.Neuron([0.0] * network.sizes[0], 0.0, dtype=dtype)
-    if network.name == "neuron_network":
-        return networks.NeuronNetwork(dtype=dtype)
-    if network.name == "two_two_one":
-        return networks.TwoTwoOne(dtype=dtype)
-    logits = logits or network.output == "identity"
-    if network.name == "perceptron":
-        options = {"published": network.published, "logits": logits, "dtype": dtype}
-        return networks.Perceptron(network.sizes[0], network.bias, **options)
-    return networks.MLP(network.sizes, network.bias, logits=logits, dtype=dtype)
+CHUNK = 1000  # samples that a network is asked about at once
 
 
 def loss_arguments(loss: Loss, logits: bool) -> tuple[str, float, str]:
@@ -44,10 +30,36 @@ def loss_arguments(loss: Loss, logits: bool) -> tuple[str, float, str]:
 
 def predict(network: Network, state: Mapping[str, Array], inputs: Array, dtype: str) -> Array:
     """Return the outputs (N, outputs) of a trained network for inputs (N, F), by hand."""
-    module: Module = build(networks, network, False, np.dtype(dtype))
+    module: Module = build(networks, network, False, dtype=np.dtype(dtype))
     module.load_state_dict(to_network(state, network, np.dtype(dtype)))
-    outputs: Array = module(inputs.astype(dtype))
+    outputs: Array = module(cast(inputs, dtype))
     return outputs
+
+
+def cast(array: Array, dtype: Any) -> Array:
+    """Return a copy of an array: floats in `dtype`, tokens and classes as they are."""
+    return array.astype(dtype if array.dtype.kind == "f" else array.dtype)
+
+
+def in_chunks(side: Any, loss: Loss, inputs: Any, targets: Any, total: Callable[[Any, Any], float]) -> float:
+    """Return the mean loss over many samples, CHUNK at a time: sums are added, and divided by what was counted."""
+    counted = int((targets != IGNORED).sum())
+    parts = (slice(start, start + CHUNK) for start in range(0, len(targets), CHUNK))
+    found = sum(total(inputs[part], targets[part]) for part in parts)
+    return loss.factor * found / (counted if loss.reduction == "mean" else 1)
+
+
+class Snapshot(NamedTuple):
+    """All that the next step depends on: the network's state, and the optimizer's in torch's form, as arrays."""
+
+    network: State
+    optimizer: dict[str, Any]
+
+
+def optimizer_state(names: Sequence[str], state: Mapping[str, Any], to_array: Callable[[Any], Array]) -> State:
+    """Return what an optimizer keeps of each parameter, by name: exp_avg of 0.weight is `0.weight exp_avg`."""
+    kept = ((names[int(number)], values) for number, values in sorted(state["state"].items()))
+    return {f"{name} {key}": to_array(v) for name, values in kept for key, v in values.items() if v is not None}
 
 
 def _gradient(parameter: Parameter) -> Array:
@@ -62,10 +74,13 @@ class ManualSide:
     def __init__(self, experiment: Experiment, data: Data, state: Mapping[str, Array], dtype: Any = None) -> None:
         self.experiment = experiment
         self.dtype = np.dtype(experiment.dtype if dtype is None else dtype)
-        self.network: Module = build(networks, experiment.network, experiment.from_logits, self.dtype)
+        real = self.dtype if self.dtype.kind == "f" else np.dtype(np.float64)  # a side in complex numbers takes no step
+        self.network: Module = build(networks, experiment.network, experiment.from_logits, dtype=real)
         self.objective = Objective(*loss_arguments(experiment.loss, experiment.from_logits))
-        self.trainer = Trainer(self.network, self.objective, SGD(self.network.parameters(), experiment.lr))
-        self.inputs, self.targets = data.inputs.astype(self.dtype), data.targets.astype(self.dtype)
+        optimizer = experiment.optimizer.build(manual.optim, self.network.parameters(), experiment.lr)
+        self.network.to(self.dtype)
+        self.trainer = Trainer(self.network, self.objective, optimizer)
+        self.inputs, self.targets = cast(data.inputs, self.dtype), cast(data.targets, self.dtype)
         self.load(state)
         self.parameters = list(self.network.parameters())
 
@@ -109,8 +124,38 @@ class ManualSide:
         """Train on these rows and return the loss before the update."""
         return float(self.trainer.step(self.inputs[rows], self.targets[rows]))
 
+    def gradients(self, rows: Array) -> State:
+        """Return the loss on these rows, every gradient by its parameter's name, and the buffers; no update is made."""
+        found = {"loss": np.asarray(self.trainer.gradients(self.inputs[rows], self.targets[rows]))}
+        found |= {f"d_L_d_{name}": _gradient(p).copy() for name, p in self.network.named_parameters()}
+        return found | {name: np.array(buffer) for name, buffer in self.network.named_buffers()}
+
+    def update(self, gradients: Mapping[str, Array]) -> State:
+        """Update by these gradients; return parameters and the optimizer's state, by name."""
+        for name, parameter in self.network.named_parameters():
+            parameter.grad = gradients[f"d_L_d_{name}"].astype(parameter.dtype)
+        self.trainer.optimizer.step()
+        return self.moved()
+
+    def moved(self) -> State:
+        """Return what an update moves, by name: the parameters, and the optimizer's state of each."""
+        found = {name: p.data.copy() for name, p in self.network.named_parameters()}
+        return found | optimizer_state(list(found), self.trainer.optimizer.state_dict(), np.array)
+
+    def snapshot(self) -> Snapshot:
+        """Return copies of all that the next step depends on, as arrays."""
+        return Snapshot(self.network.state_dict(), self.trainer.optimizer.state_dict())
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot of either side."""
+        self.network.load_state_dict(snapshot.network)
+        self.trainer.optimizer.load_state_dict(copy.deepcopy(snapshot.optimizer))
+
     def report(self, loss: Loss) -> float:
         """Return `loss` over all samples."""
+        if loss.kind == "classes":
+            objective = Objective(*loss_arguments(replace(loss, factor=1.0, reduction="sum"), False))
+            return in_chunks(self, loss, self.inputs, self.targets, lambda x, t: float(objective(self.network(x), t)))
         if self.experiment.from_logits and loss.kind != "cross_entropy":
             outputs = sigmoid(self.network(self.inputs))
             return float(Objective(*loss_arguments(loss, False))(outputs, self.targets))
@@ -118,6 +163,18 @@ class ManualSide:
         return float(self.trainer.evaluate(self.inputs, self.targets, objective))
 
     def predict(self, inputs: Array) -> Array:
-        """Return the outputs (N, outputs) for inputs (N, F): probabilities where the network ends in a sigmoid."""
-        outputs: Array = self.network(inputs.astype(self.dtype))
+        """Return the outputs (N, outputs) for inputs (N, F): probabilities where the network ends in a sigmoid.
+
+        Where there are classes it is their logits, asked for CHUNK samples at a time.
+        """
+        if self.experiment.loss.kind == "classes":
+            parts = (inputs[start : start + CHUNK] for start in range(0, len(inputs), CHUNK))
+            return np.concatenate([self.network(cast(part, self.dtype)) for part in parts])
+        outputs: Array = self.network(cast(inputs, self.dtype))
         return sigmoid(outputs) if self.experiment.from_logits else outputs
+
+    def ends(self, rows: Array, loss: Loss) -> State:
+        """Return the outputs for some of the samples, and a loss over them."""
+        outputs = self.network(self.inputs[rows])
+        value = Objective(*loss_arguments(loss, False))(outputs, self.targets[rows])
+        return {"outputs": outputs, "reported loss": np.asarray(value)}

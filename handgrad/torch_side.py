@@ -1,6 +1,7 @@
 """Autograd's side of an experiment; sides.py has the same class for the hand-written one."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 import torch_impl.networks as networks
+from handgrad.build import build
 from handgrad.data import Data
 from handgrad.errors import UsageError
 from handgrad.experiment import Experiment, Loss, Network, State
-from handgrad.sides import build, loss_arguments
+from handgrad.sides import CHUNK, Snapshot, in_chunks, loss_arguments, optimizer_state
 from handgrad.weights import from_network, to_network
 from torch_impl.device import full_precision, pick_device
 from torch_impl.objective import Objective
@@ -30,11 +32,20 @@ def choose_device(name: str, dtype: str) -> torch.device:
 
 def predict(network: Network, state: Mapping[str, Array], inputs: Array, dtype: str, device: torch.device) -> Array:
     """Return the outputs (N, outputs) of a trained network for inputs (N, F), with torch."""
-    module: nn.Module = build(networks, network, False, getattr(torch, dtype)).to(device)
+    module: nn.Module = build(networks, network, False, dtype=getattr(torch, dtype)).to(device)
     named = to_network(state, network, np.dtype(dtype))
     module.load_state_dict({name: torch.tensor(value) for name, value in named.items()})
     with torch.no_grad():
-        return _to_numpy(module(torch.tensor(inputs, dtype=getattr(torch, dtype), device=device)))
+        return _to_numpy(module(to_tensor(inputs, getattr(torch, dtype), device)))
+
+
+def to_tensor(values: Array, dtype: torch.dtype, device: torch.device | str) -> Tensor:
+    """Return a copy of an array as a tensor: floats in `dtype`, tokens and classes as they are.
+
+    torch.tensor copies; torch.from_numpy would share memory with the other side.
+    """
+    floats = np.asarray(values).dtype.kind == "f"
+    return torch.tensor(values, dtype=dtype if floats else None, device=device)
 
 
 class TorchSide:
@@ -54,18 +65,17 @@ class TorchSide:
         self.experiment = experiment
         self.dtype: torch.dtype = getattr(torch, experiment.dtype if dtype is None else dtype)
         self.device = torch.device(device)
-        network = build(networks, experiment.network, experiment.from_logits, self.dtype)
+        network = build(networks, experiment.network, experiment.from_logits, dtype=self.dtype)
         self.network: nn.Module = network.to(self.device)
         self.objective = Objective(*loss_arguments(experiment.loss, experiment.from_logits))
-        optimizer = torch.optim.SGD(self.network.parameters(), lr=experiment.lr)
+        optimizer = experiment.optimizer.build(torch.optim, self.network.parameters(), experiment.lr)
         self.trainer = Trainer(self.network, self.objective, optimizer)
         self.inputs, self.targets = self._tensor(data.inputs), self._tensor(data.targets)
         self.load(state)
         self.parameters = list(self.network.parameters())
 
     def _tensor(self, values: Array) -> Tensor:
-        # torch.tensor copies; torch.from_numpy would share memory with the other side.
-        return torch.tensor(values, dtype=self.dtype, device=self.device)
+        return to_tensor(values, self.dtype, self.device)
 
     def load(self, state: Mapping[str, Array]) -> None:
         """Copy weights in, from torch's keys."""
@@ -103,8 +113,45 @@ class TorchSide:
         index = torch.as_tensor(rows, device=self.device)
         return float(self.trainer.step(self.inputs[index], self.targets[index]))
 
+    def gradients(self, rows: Array) -> State:
+        """Return the loss on these rows, every gradient by its parameter's name, and the buffers; no update is made."""
+        index = torch.as_tensor(rows, device=self.device)
+        found = {"loss": _to_numpy(self.trainer.gradients(self.inputs[index], self.targets[index]).detach())}
+        for name, parameter in self.network.named_parameters():
+            grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            found[f"d_L_d_{name}"] = _to_numpy(grad).copy()
+        return found | {name: _to_numpy(buffer).copy() for name, buffer in self.network.named_buffers()}
+
+    def update(self, gradients: Mapping[str, Array]) -> State:
+        """Update by these gradients; return parameters and the optimizer's state, by name."""
+        for name, parameter in self.network.named_parameters():
+            parameter.grad = self._tensor(gradients[f"d_L_d_{name}"])
+        self.trainer.optimizer.step()
+        return self.moved()
+
+    def moved(self) -> State:
+        """Return what an update moves, by name: the parameters, and the optimizer's state of each."""
+        found = {name: _to_numpy(p.detach()).copy() for name, p in self.network.named_parameters()}
+        state = _arrays(self.trainer.optimizer.state_dict())
+        return found | optimizer_state(list(found), state, np.array)
+
+    def snapshot(self) -> Snapshot:
+        """Return copies of all that the next step depends on, as arrays."""
+        return Snapshot(_arrays(self.network.state_dict()), _arrays(self.trainer.optimizer.state_dict()))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot of either side."""
+        self.network.load_state_dict({name: self._tensor(value) for name, value in snapshot.network.items()})
+        self.trainer.optimizer.load_state_dict(_tensors(snapshot.optimizer))
+
     def report(self, loss: Loss) -> float:
         """Return `loss` over all samples."""
+        if loss.kind == "classes":
+            objective = Objective(*loss_arguments(replace(loss, factor=1.0, reduction="sum"), False))
+            with torch.no_grad():
+                return in_chunks(
+                    self, loss, self.inputs, self.targets, lambda x, t: float(objective(self.network(x), t))
+                )
         if self.experiment.from_logits and loss.kind != "cross_entropy":
             with torch.no_grad():
                 outputs = torch.sigmoid(self.network(self.inputs))
@@ -115,8 +162,42 @@ class TorchSide:
     def predict(self, inputs: Array) -> Array:
         """Return the outputs (N, outputs) for inputs (N, F): probabilities where the network ends in a sigmoid."""
         with torch.no_grad():
+            if self.experiment.loss.kind == "classes":
+                parts = (self._tensor(inputs[start : start + CHUNK]) for start in range(0, len(inputs), CHUNK))
+                return _to_numpy(torch.cat([self.network(part) for part in parts]))
             outputs: Tensor = self.network(self._tensor(inputs))
             return _to_numpy(torch.sigmoid(outputs) if self.experiment.from_logits else outputs)
+
+    def ends(self, rows: Array, loss: Loss) -> State:
+        """Return the outputs for some of the samples, and a loss over them."""
+        index = torch.as_tensor(rows, device=self.device)
+        with torch.no_grad():
+            outputs = self.network(self.inputs[index])
+            value = Objective(*loss_arguments(loss, False))(outputs, self.targets[index])
+        return {"outputs": _to_numpy(outputs), "reported loss": _to_numpy(value)}
+
+
+def rounded(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a tensor of floats as the narrower dtype has it; tokens and classes as they are."""
+    return tensor.to(dtype).to(tensor.dtype) if tensor.is_floating_point() else tensor
+
+
+def _arrays(value: Any) -> Any:
+    """Return a state with every tensor as an array of its own."""
+    if isinstance(value, Tensor):
+        return _to_numpy(value.detach()).copy()
+    if isinstance(value, Mapping):
+        return {key: _arrays(part) for key, part in value.items()}
+    return [_arrays(part) for part in value] if isinstance(value, list) else value
+
+
+def _tensors(value: Any) -> Any:
+    """Return a state with every array as a tensor; the optimizer moves each to its parameter's device and dtype."""
+    if isinstance(value, np.ndarray):
+        return torch.tensor(value)
+    if isinstance(value, Mapping):
+        return {key: _tensors(part) for key, part in value.items()}
+    return [_tensors(part) for part in value] if isinstance(value, list) else value
 
 
 def _to_numpy(tensor: Tensor) -> Array:

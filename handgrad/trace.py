@@ -15,12 +15,12 @@ import torch
 
 from handgrad.data import Data
 from handgrad.exact import Truth, WideTruth, complex_truth, units
-from handgrad.experiment import Experiment, State
+from handgrad.experiment import Experiment, Optimizer, State
 from handgrad.judging import Judgement, judge
 from handgrad.loop import batches
 from handgrad.recording import MISFITS, Recording, by_hand, with_autograd
 from handgrad.sides import ManualSide
-from handgrad.torch_side import TorchSide, choose_device
+from handgrad.torch_side import TorchSide, choose_device, rounded
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Mode = AbstractContextManager[Any]
@@ -28,6 +28,8 @@ Mode = AbstractContextManager[Any]
 # Of a tensor with more entries, so many are held against the truth, those where the sides are furthest apart in units
 # of rounding. The others are held against each other.
 ENTRIES = 24
+# Of a network of any modules so many samples are traced, and so many entries held against a complex step.
+SAMPLES, FEWER = 4, 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +74,8 @@ class Trace:
         self.start = start.state()
         random = np.random.default_rng([experiment.seed, 1])
         self.samples = next(batches(experiment, len(self.data.inputs), random))
+        if not experiment.layered:
+            self.samples = self.samples[:SAMPLES]
         outputs = (len(self.samples), experiment.network.sizes[-1])
         self.upstream = np.random.default_rng([experiment.seed, 2]).standard_normal(outputs)
 
@@ -82,7 +86,9 @@ class Trace:
         self.autograd_lacks = [name for name in values if name not in references]
         self.truth = self._truth()
         unit = units(lambda mode: self._with_autograd(self.wide_side(), mode)[1], experiment.dtype)
-        self.rows = [judged(n, values[n], references[n], self.truth, unit[n]) for n in values if n in references]
+        count = ENTRIES if experiment.layered or experiment.dtype == "float32" else FEWER
+        both = [name for name in values if name in references]
+        self.rows = [judged(n, values[n], references[n], self.truth, unit[n], count) for n in both]
 
     @property
     def ok(self) -> bool:
@@ -106,7 +112,7 @@ class Trace:
         """Return the same in float64 on the CPU, on samples and weights as the experiment's dtype has them."""
         side = TorchSide(self.experiment, self.data, self.start, "cpu", "float64")
         narrow = getattr(torch, self.experiment.dtype)
-        side.inputs, side.targets = (tensor.to(narrow).double() for tensor in (side.inputs, side.targets))
+        side.inputs, side.targets = (rounded(tensor, narrow) for tensor in (side.inputs, side.targets))
         return side
 
     def _by_hand(self) -> tuple[Recording, State]:
@@ -130,7 +136,7 @@ class Trace:
 
     def _with_autograd(self, side: TorchSide, mode: Mode | None = None) -> tuple[Recording, State]:
         index = torch.as_tensor(self.samples, device=side.device)
-        inputs, targets = (tensor[index].requires_grad_() for tensor in (side.inputs, side.targets))
+        inputs, targets = (t[index].requires_grad_(t.is_floating_point()) for t in (side.inputs, side.targets))
         upstream = torch.tensor(self.upstream, dtype=side.dtype, device=side.device)
         loss = None
         with with_autograd(roots(side)) as recording, mode or nullcontext():
@@ -149,8 +155,8 @@ class Trace:
         if loss is not None:
             found["loss"] = loss
         found |= {f"d_L_d_{name}": grad for name, grad in (recording.grads | grads).items()}
-        if self.experiment.kind != "forward":
-            found |= after
+        if self.experiment.kind != "forward" and self.experiment.optimizer == Optimizer():
+            found |= after  # of another rule than plain descent the complex step knows no update
         return found if not recording.stopped else {n: v for n, v in found.items() if n not in after}
 
     def _truth(self) -> Truth:
@@ -173,8 +179,8 @@ def roots(side: Any) -> Mapping[str, Any]:
     return {"": side.network, "objective": side.objective}
 
 
-def judged(name: str, hand: Array, autograd: Array, truth: Truth, unit: Array) -> Row:
-    """Judge one tensor: its shape and dtype, then NaN and infinities, then its numbers."""
+def judged(name: str, hand: Array, autograd: Array, truth: Truth, unit: Array, count: int = ENTRIES) -> Row:
+    """Judge one tensor: its shape and dtype, then NaN and infinities, then its numbers, `count` against the truth."""
     if hand.shape != autograd.shape:
         return Row(name, hand, autograd, reason=f"its shape is {hand.shape}, autograd's {autograd.shape}")
     if hand.dtype != autograd.dtype:
@@ -184,7 +190,7 @@ def judged(name: str, hand: Array, autograd: Array, truth: Truth, unit: Array) -
     a, b = hand.astype(np.float64), autograd.astype(np.float64)
     apart = judge(a, b, None, unit).units
     known = np.full(a.shape, np.nan, np.longdouble)
-    furthest = [np.unravel_index(i, a.shape) for i in np.argsort(-apart, axis=None, kind="stable")[:ENTRIES]]
+    furthest = [np.unravel_index(i, a.shape) for i in np.argsort(-apart, axis=None, kind="stable")[:count]]
     indices = [tuple(int(i) for i in index) for index in furthest]
     for index, value in zip(indices, truth.entries(name, indices), strict=True):
         known[index] = value

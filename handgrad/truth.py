@@ -10,6 +10,7 @@ complex type that the platform has (clongdouble; 64 bits of mantissa on x86), fo
 the k-th copy of the network has the k-th parameter moved.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -106,3 +107,24 @@ class WideAutograd:
             loss = self.side.step(batch)
             found.append(np.concatenate([[loss], self.side.flat_gradients(), self.side.flat_parameters()]))
         return np.stack(found)
+
+
+def complex_gradient(side: ManualSide, rows: Array, apart: Mapping[str, Array]) -> State:
+    """Return, of each parameter, the gradient at the entry where `apart` is largest; NaN at all others.
+
+    `side` computes in complex numbers. Each entry costs one forward.
+    """
+    inputs, targets = side.inputs[rows], side.targets[rows]
+    found: State = {}
+    for name, parameter in side.network.named_parameters():
+        found[f"d_L_d_{name}"] = np.full(parameter.shape, np.nan, np.longdouble)
+        if not parameter.data.size:
+            continue
+        at = np.unravel_index(int(np.argmax(np.nan_to_num(apart[name]))), parameter.shape)
+        kept, moved = parameter.data, parameter.data.copy()
+        moved[at] += 1j * STEP
+        parameter.data = moved
+        loss = side.objective(side.network(inputs), targets)
+        parameter.data = kept
+        found[f"d_L_d_{name}"][at] = np.asarray(loss).imag / np.longdouble(STEP)
+    return found

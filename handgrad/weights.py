@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+import manual.networks
+from handgrad.build import BY_OPTIONS, build
 from handgrad.errors import UsageError
 from handgrad.experiment import Network, State
 from handgrad.files import written_beside
@@ -30,7 +32,9 @@ NINE_SCALARS: dict[str, tuple[str, tuple[int, ...]]] = {
 
 
 def layer_shapes(network: Network) -> dict[str, tuple[int, ...]]:
-    """Return torch's state-dict keys of a layered network, or of the nine scalars, with their shapes, in order."""
+    """Return torch's state-dict keys of a network with their shapes, in order; of the nine scalars, as layers."""
+    if network.name in BY_OPTIONS:
+        return {name: value.shape for name, value in _drawn(network, 0).items()}
     shapes: dict[str, tuple[int, ...]] = {}
     for index, (inputs, outputs) in enumerate(pairwise(network.sizes)):
         shapes[f"{2 * index}.weight"] = (outputs, inputs)
@@ -48,6 +52,16 @@ def normal(seed: int, network: Network) -> State:
     shapes = layer_shapes(network)
     drawn = {k: random.normal(size=shapes[k]) for k in sorted(shapes, key=lambda k: k.endswith("bias"))}
     return {k: drawn[k] for k in shapes}
+
+
+def by_network(seed: int, network: Network) -> State:
+    """Return the weights that the hand-written network draws for itself, from default_rng([seed, 0])."""
+    return _drawn(network, seed)
+
+
+def _drawn(network: Network, seed: int) -> State:
+    module = build(manual.networks, network, True, dtype=np.float64, generator=np.random.default_rng([seed, 0]))
+    return dict(module.state_dict())
 
 
 def layers(network: Network, state: Mapping[str, Array]) -> list[tuple[Array, Array | None]]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from manual.module import Array, Module
-from manual.nn import BCELoss, BCEWithLogitsLoss, MSELoss
+from manual.nn import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 
 
 class SignedError(Module):
@@ -23,10 +23,29 @@ class SignedError(Module):
         return np.asarray(difference.sum() if self.reduction == "sum" else difference.mean()), None
 
 
+class Classes(CrossEntropyLoss):
+    """Cross-entropy of logits (..., classes) for classes (...), also where every position of a sequence has its own.
+
+    All axes but the last are samples: they are laid end to end. A class of -100 does not count.
+    """
+
+    def forward(self, input: Array, target: Array) -> tuple[Array, Any]:
+        """Return the loss, and `saved` = the shape of the input and what the cross-entropy saved."""
+        loss, saved = super().forward(input.reshape(-1, input.shape[-1]), target.reshape(-1))
+        return loss, (input.shape, saved)
+
+    def backward(self, grad_output: Any, saved: Any, *, input_grad: bool = True) -> Any:
+        """Return (grad_input, None), the first in the shape of the input."""
+        shape, saved_flat = saved
+        grad, _ = super().backward(grad_output, saved_flat, input_grad=input_grad)
+        return (None if grad is None else grad.reshape(shape)), None
+
+
 LOSSES = {
     "squared_error": MSELoss,
     "cross_entropy": BCELoss,
     "cross_entropy_from_logits": BCEWithLogitsLoss,
+    "classes": Classes,
     "signed_error": SignedError,
 }
 
@@ -37,8 +56,8 @@ class Objective(Module):
     The tutorials differ in nothing else: (y - t)^2 or cross-entropy, factor 1 or 1/2, sum or mean. In plain
     descent they enter only as the product lr * factor * (1 or 1/N).
 
-    `kind`: squared_error, cross_entropy (of probabilities), cross_entropy_from_logits, or signed_error (for
-    reports). `reduction`: sum or mean.
+    `kind`: squared_error, cross_entropy (of probabilities), cross_entropy_from_logits, classes, or
+    signed_error (for reports). `reduction`: sum or mean.
     """
 
     def __init__(self, kind: str, factor: float = 1.0, reduction: str = "mean") -> None:

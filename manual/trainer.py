@@ -17,12 +17,17 @@ class Trainer:
 
     def step(self, inputs: Array, targets: Array) -> Array:
         """Return the loss before the update; each parameter keeps this step's gradient in `.grad`."""
+        loss = self.gradients(inputs, targets)
+        self.optimizer.step()
+        return loss
+
+    def gradients(self, inputs: Array, targets: Array) -> Array:
+        """Return the loss, and leave each parameter's gradient in its `.grad`; nothing is updated."""
         self.optimizer.zero_grad()
         output, saved = self.network.forward(inputs)
         loss, saved_loss = self.objective.forward(output, targets)
         grad_output, _ = self.objective.backward(1.0, saved_loss)
         self.network.backward(grad_output, saved, input_grad=False)
-        self.optimizer.step()
         return loss
 
     def evaluate(self, inputs: Array, targets: Array, objective: Objective) -> Array:

@@ -16,10 +16,20 @@ class SignedError(nn.Module):
         return difference.sum() if self.reduction == "sum" else difference.mean()
 
 
+class Classes(nn.CrossEntropyLoss):
+    """Cross-entropy of logits (..., classes) for classes (...), also where every position of a sequence has its own."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Return the loss; a class of -100 does not count."""
+        loss: Tensor = super().forward(input.reshape(-1, input.shape[-1]), target.reshape(-1))
+        return loss
+
+
 LOSSES = {
     "squared_error": nn.MSELoss,
     "cross_entropy": nn.BCELoss,
     "cross_entropy_from_logits": nn.BCEWithLogitsLoss,
+    "classes": Classes,
     "signed_error": SignedError,
 }
 

@@ -14,10 +14,15 @@ class Trainer:
 
     def step(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss before the update, still on its device; `.grad` keeps this step's gradients."""
+        loss = self.gradients(inputs, targets)
+        self.optimizer.step()
+        return loss
+
+    def gradients(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss, and leave each parameter's gradient in its `.grad`; nothing is updated."""
         self.optimizer.zero_grad()
         loss: Tensor = self.objective(self.network(inputs), targets)
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
         return loss.detach()
 
     def evaluate(self, inputs: Tensor, targets: Tensor, objective: Objective) -> Tensor:

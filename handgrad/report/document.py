@@ -5,18 +5,20 @@ from typing import Any
 from handgrad.comparison import Comparison
 from handgrad.data import contradictions
 from handgrad.lockstep import Row
+from handgrad.report.text import SAMPLES_SHOWN
 
 
 def results(comparison: Comparison) -> dict[str, Any]:
     """Return all that was found: every report, the first and the last step, the worst, the predictions."""
     data = comparison.data
-    hand, autograd = comparison.final_outputs
+    inputs = data.inputs[:SAMPLES_SHOWN] if data.classes else data.inputs
+    hand, autograd = comparison.outputs(inputs)
     found: dict[str, Any] = {
         "title": comparison.experiment.title,
         "source": comparison.experiment.source,
         "device": str(comparison.device),
         "outputs": [
-            {"inputs": x, "by_hand": a, "with_autograd": b} for x, a, b in zip(data.inputs, hand, autograd, strict=True)
+            {"inputs": x, "by_hand": a, "with_autograd": b} for x, a, b in zip(inputs, hand, autograd, strict=True)
         ],
         "asked": [_asked(comparison, name, inputs) for name, inputs in data.asked],
         "same_state": [vars(end) for end in comparison.ends],

@@ -10,7 +10,7 @@ from handgrad.data import Data, contradictions
 from handgrad.experiment import Experiment
 from handgrad.judging import ALLOWED
 from handgrad.lockstep import Row
-from handgrad.metrics import accuracy
+from handgrad.metrics import accuracy, class_accuracy
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -31,7 +31,7 @@ def title(experiment: Experiment) -> list[str]:
     if experiment.kind != "forward":
         batch = "full batch" if experiment.batch_size is None else f"batch {experiment.batch_size}"
         epochs = f"{experiment.epochs} epoch{'s' if experiment.epochs > 1 else ''}"
-        lines.append(f"  loss      {experiment.loss}; SGD, lr {experiment.lr:g}")
+        lines.append(f"  loss      {experiment.loss}; {experiment.optimizer}, lr {experiment.lr:g}")
         inputs = f", inputs {experiment.inputs_as}" if experiment.inputs_as else ""
         order = f"{experiment.order} order, seed {experiment.seed}"
         lines.append(f"  training  {epochs}, {batch}, {order}, {experiment.dtype}{inputs}")
@@ -126,6 +126,9 @@ def _worst(comparison: Comparison) -> Iterator[str]:
 
 def _predictions(comparison: Comparison) -> Iterator[str]:
     data = comparison.data
+    if data.classes:
+        yield from _classes(comparison)
+        return
     names = [*data.rows] or [",".join(f"{x:g}" for x in row) for row in data.inputs[:SAMPLES_SHOWN]]
     blocks = [("Outputs", names, data.inputs)] if len(data.inputs) <= SAMPLES_SHOWN else []
     if data.asked:
@@ -141,6 +144,18 @@ def _predictions(comparison: Comparison) -> Iterator[str]:
             both = f"{a!s:>22}  {b!s:>22}  {abs(float(a) - float(b)):>10.1e}"
             yield f"  {name:{width}}  {a:>6.3f}  {both}  {label}".rstrip()
     yield from _accuracies(comparison)
+
+
+def _classes(comparison: Comparison) -> Iterator[str]:
+    data = comparison.data
+    yield "Share of right classes, each side with its own weights"
+    for name, inputs, targets in (
+        ("on the samples", data.inputs, data.targets),
+        ("on the held-out samples", data.test_inputs, data.test_targets),
+    ):
+        if inputs is not None and targets is not None:
+            hand, autograd = (class_accuracy(outputs, targets) for outputs in comparison.outputs(inputs))
+            yield f"  {name} ({len(inputs):,}): by hand {hand:.4f}, with autograd {autograd:.4f}"
 
 
 def _accuracies(comparison: Comparison) -> Iterator[str]:
@@ -177,7 +192,12 @@ def verdict(comparison: Comparison) -> str:
         return f"{word}: the outputs differ by {comparison.ends[0].difference:.1e} at most."
     steps = "at the one step" if lockstep.steps == 1 else f"at all {lockstep.steps:,} steps"
     epoch = comparison.diverged_at
-    lost = "" if epoch is None else f" The training DIVERGED by epoch {epoch}: lower --lr."
+    kinks = (
+        ""
+        if not lockstep.kinks
+        else (f" At {lockstep.kinks:,} of them a maximum or a kink lay within a rounding of falling the other way.")
+    )
+    lost = kinks if epoch is None else f" The training DIVERGED by epoch {epoch}: lower --lr."
     return (
         f"{word} {steps}: the error by hand is at most {lockstep.largest_ratio:.2f} x max(autograd's, one rounding), "
         f"allowed {ALLOWED:g}; free runs end {comparison.apart:.1e} apart (a one-ulp twin {comparison.twin_apart:.1e})."

@@ -15,8 +15,8 @@ def plant(monkeypatch, path, half, change):
     """Replace `half` (forward or backward) of the module at `path` by change(the right half, the module)."""
     build = handgrad.sides.build
 
-    def built(networks, network, logits, dtype):
-        whole = build(networks, network, logits, dtype)
+    def built(networks, network, logits, **settings):
+        whole = build(networks, network, logits, **settings)
         module = dict(whole.named_modules())[path]
         vars(module)[half] = change(getattr(module, half), module)
         return whole

@@ -15,7 +15,8 @@ from handgrad.trace import Trace, roots
 from manual.optim import SGD
 from parity_tests.tracing.planting import LAYERED, left, one_nan, output, plant, returned
 
-SYSTEMS = [(name, published) for name in experiments.names() for published in (False, True)]
+NAMES = [name for name in experiments.names() if experiments.get(name).layered]
+SYSTEMS = [(name, published) for name in NAMES for published in (False, True)]
 SYSTEMS = [(name, p) for name, p in SYSTEMS if not p or experiments.get(name).published]
 # All of them in float64; in float32 one for each network, the others with the slow tests.
 ONE_EACH = [("neuron_network", False), ("people", False), ("or_worked", True), ("layered", False)]
@@ -45,6 +46,28 @@ def test_every_experiment_has_the_same_names_on_both_sides_and_is_in_parity(name
             if f"{path}.{parameter}" in names:
                 assert f"d_L_d_{path}.{parameter}" in names
     assert all(alone.ok for alone in isolate(trace)), [alone.reason for alone in isolate(trace)]
+
+
+NAMED = [name for name in experiments.names() if not experiments.get(name).layered]
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [pytest.param(n, d, marks=[pytest.mark.slow] * (d == "float64")) for n in NAMED for d in ("float32", "float64")],
+)
+def test_networks_of_any_modules(name, dtype, device):
+    """Tokens, images and classes have no gradient; all else has, under the same names on both sides."""
+    trace = Trace(replace(experiments.get(name), dtype=dtype), device)
+    isolated = isolate(trace)
+    assert trace.stopped == ""
+    assert [row.reason for row in trace.rows if not row.ok] == []
+    assert [alone.reason for alone in isolated if not alone.ok] == []
+    assert trace.hand_lacks == []
+    # torch's attention calls a function with the weights of out_proj, not the module.
+    assert all("attn.out_proj" in lacking for lacking in trace.autograd_lacks)
+    names = {row.name for row in trace.rows}
+    assert {"objective.output", "d_L_d_objective.input[0]", "d_L_d_network.output"} <= names
+    assert {f"d_L_d_{name}" for name in trace.hand_side().shapes()} <= names
 
 
 def test_the_order_is_that_of_computation():
