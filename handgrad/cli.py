@@ -7,6 +7,7 @@ import math
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from handgrad import parsing
@@ -73,7 +74,9 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--inputs", metavar="HOW", help="how the inputs are scaled, e.g. raw; compare.py --list shows which"
     )
-    parser.add_argument("--sizes", type=parsing.sizes, metavar="N,..,N", help="layer sizes, for layered and xor")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="IDX files (MNIST, Fashion-MNIST) for mlp and convnet")
+    parser.add_argument("--cell", metavar="CELL", help="rnn, gru or lstm, for char_rnn")
+    parser.add_argument("--sizes", type=parsing.sizes, metavar="N,..,N", help="layer sizes, for layered, xor, mlp")
     parser.add_argument(
         "--published", action="store_true", help="a rule as the tutorial published it, with its mistake"
     )
@@ -87,6 +90,10 @@ def configured(experiment: "Experiment", options: argparse.Namespace) -> "Experi
         experiment = experiment.as_published()
     if options.inputs is not None:
         experiment = experiment.with_inputs(options.inputs)
+    if options.data is not None:
+        experiment = experiment.with_folder(options.data)
+    if options.cell is not None:
+        experiment = experiment.with_cell(options.cell)
     if options.sizes is not None:
         experiment = experiment.resized(options.sizes)
     if experiment.kind == "forward":

@@ -85,4 +85,5 @@ def _data(data: Data) -> dict[str, Any]:
         "shift": data.shift,
         "scale": data.scale,
         "labels": data.labels,
+        "classes": data.classes,
     }

@@ -8,12 +8,19 @@ from typing import Any
 import numpy as np
 
 from handgrad import weights
+from handgrad.build import BY_OPTIONS
 from handgrad.data import Data
 from handgrad.errors import UsageError
 from handgrad.experiment import Network
 from handgrad.runs import FORMAT
 
-NETWORKS = ("two_two_one", "perceptron", "mlp")
+NETWORKS = ("two_two_one", "perceptron", "mlp", *BY_OPTIONS)
+OPTIONS = {
+    "convnet": ("image_size",),
+    "char_rnn": ("vocabulary", "embedding_dim", "hidden_size", "cell"),
+    "gpt": ("vocabulary", "block_size", "n_embd", "n_head", "n_layer"),
+}
+LARGEST = 4096  # of any option
 COUNTS = {"two_two_one": 3, "perceptron": 2}  # how many sizes a network has; an mlp has two or more
 
 
@@ -59,9 +66,26 @@ class Run:
         )
         for flag in ("bias", "published"):
             self._need(isinstance(part.get(flag), bool), flag, part.get(flag))
-        return Network(name, tuple(sizes or []), part["bias"], output, part["published"])
+        network = Network(name, tuple(sizes or []), part["bias"], output, part["published"], self._options(name, part))
+        try:
+            weights.layer_shapes(network)
+        except ValueError as error:
+            raise UsageError(f"{self._path}: there is no such network ({error}); train again") from None
+        return network
+
+    def _options(self, name: str, part: dict[str, Any]) -> tuple[tuple[str, int | str], ...]:
+        """Return what a network's class is given by name; runs of the tutorials' networks may lack the entry."""
+        given = part.get("options", {})
+        self._need(isinstance(given, dict) and set(given) == set(OPTIONS.get(name, ())), "options", given)
+        for option, value in given.items():
+            good = (type(value) is int and 0 < value <= LARGEST) or (option == "cell" and isinstance(value, str))
+            self._need(good, option, value)
+        return tuple((option, given[option]) for option in OPTIONS.get(name, ()))
 
     def _table(self, part: dict[str, Any]) -> Data:
+        if part.get("classes"):  # images or names: no table that a user could type
+            classes = self._texts(part, "classes", (self.network.sizes[-1],))
+            return Data(np.empty((0, 1)), np.empty(0, dtype=np.int64), ("sample",), classes=classes)
         count = self.network.sizes[0]
         features = self._texts(part, "features", (count,))
         self._need(len(set(features)) == count, "features", features)

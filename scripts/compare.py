@@ -58,6 +58,7 @@ def list_experiments(options: argparse.Namespace) -> int:
         return 0
     for e in found:
         marks = [f"--inputs {'|'.join(e.inputs)}"] if e.inputs else []
+        marks += [f"--cell {'|'.join(e.cells)}"] * bool(e.cells) + ["--data"] * (e.folder is not None)
         marks += ["--published"] * bool(e.published) + ["--sizes"] * e.resizable + ["takes minutes"] * e.slow
         print(f"{e.name:16} {e.title}" + (f"  ({', '.join(marks)})" if marks else ""))
     return 0
@@ -111,7 +112,7 @@ def compare_all(options: argparse.Namespace) -> int:
     from handgrad.comparison import compare
     from handgrad.report import document, text
 
-    for name in ("published", "inputs", "sizes", "out", "trace"):
+    for name in ("published", "inputs", "data", "cell", "sizes", "out", "trace"):
         if getattr(options, name):
             raise UsageError(f"--all runs the experiments as they stand; --{name} goes with one experiment's name")
     rows, good = [], True

@@ -51,6 +51,11 @@ def command(arguments: list[str]) -> int:
 
     runs = find_runs(options.run)
     first = next(iter(runs.values()))
+    if first.data.classes:
+        other = (
+            "sample.py lets it write" if first.network.name in ("char_rnn", "gpt") else "train.py says how many it gets"
+        )
+        raise UsageError(f"{options.run} is a run of {first.experiment_name}, on no table of numbers; {other}")
     names = ["manual", "torch"] if options.side == "both" else [options.side]
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused in one line
         raw = samples(options, first)

@@ -1,6 +1,6 @@
 """First names of the US Census of 1990 as sequences of letters; names.md tells where they are from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -37,7 +37,7 @@ def encode(names: Sequence[str]) -> tuple[Array, Array]:
     return inputs, targets
 
 
-def decode(tokens: Sequence[int]) -> str:
+def decode(tokens: Iterable[int]) -> str:
     """Return the letters that tokens stand for."""
     return "".join(ALPHABET[token] for token in tokens)
 

@@ -10,6 +10,7 @@ from handgrad.experiment import Experiment
 ORDER = [
     *("neuron", "neuron_network", "alice", "people", "trial_and_error", "or_worked", "or_gate", "or_gate_no_bias"),
     *("virus", "xor", "or_hidden", "xor_hidden", "layered", "adults"),
+    *("mlp", "convnet", "char_rnn", "gpt"),
 ]
 
 
