@@ -30,9 +30,9 @@ test-slow-numbers: .venv/ready
 self-test: .venv/ready
 	$(BIN)/python scripts/check.py --self-test
 
-# One mistake at a time planted in manual/: which do the tests that cover it not notice? make mutants ONLY=manual/nn
+# One mistake at a time planted in manual/: which do the tests that cover it not notice? make mutants ONLY=manual/nn/loss TESTS=parity_tests/nn/loss
 mutants: .venv/ready
-	@$(BIN)/python -m parity_tests.mutants $(addprefix --only ,$(ONLY))
+	@$(BIN)/python -m parity_tests.mutants $(addprefix --only ,$(ONLY)) $(addprefix --tests ,$(TESTS))
 
 lint: .venv/ready-to-lint
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """Mutate everything that computes in manual/, run the tests that cover it, and list what they do not notice.
 
-    make mutants          or  python -m parity_tests.mutants [--only manual/nn/linear.py] [--jobs 2] [--list] [--json]
+    make mutants          or  python -m parity_tests.mutants [--only manual/nn/loss] [--tests parity_tests/nn/loss]
+                                                             [--jobs 2] [--list] [--json]
 
 Exit status: 0 where every mutant is killed or listed as equivalent, 1 where one survives or the list is wrong, 2 for
 wrong use or tests that fail without any mutant.
@@ -10,6 +11,7 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,9 @@ def main(arguments: list[str] | None = None, project: Project | None = None, equ
     parser.add_argument(
         "--only", action="append", metavar="PATH", help="a file or folder of the package; may be given again"
     )
+    parser.add_argument(
+        "--tests", action="append", metavar="PATH", help="ask these tests alone: a file or folder; may be given again"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes side by side (2)")
     parser.add_argument("--list", action="store_true", help="show the mutants and run nothing")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
@@ -34,6 +39,10 @@ def main(arguments: list[str] | None = None, project: Project | None = None, equ
     sources = [s for s in project.sources() if any(_within(s, only) for only in options.only or [""])]
     if not sources:
         print(f"--only {' '.join(options.only)}: no such file in {project.package}/", file=sys.stderr)
+        return 2
+    project = replace(project, asked=tuple(options.tests or ()))
+    if not project.test_files():
+        print(f"--tests {' '.join(options.tests or [])}: no such tests in {project.tests}/", file=sys.stderr)
         return 2
     found = [mutant for file in sources for mutant in mutants(file, (project.root / file).read_text(encoding="utf-8"))]
     if options.list:

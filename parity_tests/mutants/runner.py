@@ -37,19 +37,21 @@ class Project:
     root: Path = ROOT
     package: str = "manual"
     tests: str = "parity_tests"
+    asked: tuple[str, ...] = ()  # the files and folders of tests that are asked; all where none is named
 
     def sources(self) -> list[str]:
         """Return the modules' files, relative to the root."""
         return sorted(path.relative_to(self.root).as_posix() for path in (self.root / self.package).rglob("*.py"))
 
     def test_files(self) -> list[str]:
-        """Return the files of tests that mirror a folder or a module of the package."""
+        """Return the files of tests that mirror a folder or a module of the package, of those that are asked."""
         inside = [Path(source).relative_to(self.package) for source in self.sources()]
         folders = {path.parts[0] for path in inside if len(path.parts) > 1}
         modules = {f"test_{path.name}" for path in inside if len(path.parts) == 1}
         found = sorted((self.root / self.tests).rglob("test_*.py"))
         names = [path.relative_to(self.root / self.tests) for path in found]
-        return [f"{self.tests}/{name.as_posix()}" for name in names if name.parts[0] in folders | modules]
+        mirrors = [f"{self.tests}/{name.as_posix()}" for name in names if name.parts[0] in folders | modules]
+        return [path for path in mirrors if any(Path(path).is_relative_to(only) for only in self.asked or [""])]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -144,7 +145,9 @@ def test_the_command(project, capsys):
     assert f"{FILE}:3 area (operator)\n  - return x * y\n  + return x / y\n" in capsys.readouterr().out
     assert main(["--only", "package/none.py"], project) == 2
     assert "no such file in package/" in capsys.readouterr().err
-    assert main(["--only", "package/nn", "--jobs", "1", "--json"], project, LISTED) == 0
+    assert main(["--tests", "tests/none"], project) == 2
+    assert "no such tests in tests/" in capsys.readouterr().err
+    assert main(["--only", "package/nn", "--tests", "tests/nn", "--jobs", "1", "--json"], project, LISTED) == 0
     assert json.loads(capsys.readouterr().out)["ok"]
     assert main(["--only", "package/nn", "--jobs", "1"], project, {}) == 1
     assert "NOT every mutant is accounted for: 7 survived, 0.00% equivalent" in capsys.readouterr().out
@@ -163,3 +166,6 @@ def test_the_tests_asked_are_those_that_mirror_manual():
     names = Project().test_files()
     assert {"parity_tests/nn/test_linear.py", "parity_tests/test_module.py"} <= set(names)
     assert not [name for name in names if name.startswith(("parity_tests/commands", "parity_tests/mutants"))]
+    few = Project(asked=("parity_tests/optim", "parity_tests/nn/test_linear.py")).test_files()
+    assert "parity_tests/nn/test_linear.py" in few
+    assert {Path(name).parts[1] for name in few} == {"nn", "optim"}
