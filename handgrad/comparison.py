@@ -21,11 +21,15 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True)
 class Report:
-    """The reported loss after (or before) an epoch, on both sides running free."""
+    """The reported loss after (or before) an epoch, on both sides running free.
+
+    `twin` is that of the hand-written side's twin, which started one rounding away.
+    """
 
     epoch: int
     hand: float
     autograd: float
+    twin: float
 
 
 class Comparison:
@@ -119,7 +123,7 @@ class Comparison:
 
         def report(epoch: int) -> None:
             loss = self.experiment.report
-            self.reports.append(Report(epoch, self.hand.report(loss), self.autograd.report(loss)))
+            self.reports.append(Report(epoch, self.hand.report(loss), self.autograd.report(loss), twin.report(loss)))
 
         with np.errstate(over="ignore", invalid="ignore"):
             run(self.experiment, len(self.data.inputs), step, report)

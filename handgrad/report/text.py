@@ -81,13 +81,16 @@ def full(comparison: Comparison) -> Iterator[str]:
 def _losses(comparison: Comparison) -> Iterator[str]:
     experiment, reports = comparison.experiment, comparison.reports
     yield f"Reported loss, {experiment.report}, {experiment.report_when} the epoch; both sides running free"
-    yield f"  {'epoch':>7}  {'by hand':>24}  {'with autograd':>24}  {'difference':>10}"
+    named = not experiment.layered  # where free runs part, that a twin does so too is worth a column
+    heading = f"  {'epoch':>7}  {'by hand':>24}  {'with autograd':>24}  {'difference':>10}"
+    yield heading + (f"  {'from a one-ulp twin':>19}" if named else "")
     shown = sorted({round(i) for i in np.linspace(0, len(reports) - 1, EPOCHS_SHOWN)}) if reports else []
     for index in shown:
         report = reports[index]
         difference = abs(report.hand - report.autograd)
         both = f"{digits(report.hand, experiment.dtype):>24}  {digits(report.autograd, experiment.dtype):>24}"
-        yield f"  {report.epoch:>7}  {both}  {difference:>10.1e}"
+        twin = f"  {abs(report.hand - report.twin):>19.1e}" if named else ""
+        yield f"  {report.epoch:>7}  {both}  {difference:>10.1e}{twin}"
     if len(shown) < len(reports):
         yield f"  ({len(shown)} of {len(reports)} reports; --json and --out have all)"
 

@@ -1,0 +1,77 @@
+"""GPT against its twin: blocks, ties, positions."""
+
+import numpy as np
+import pytest
+
+import manual.networks as by_hand
+import torch_impl.networks as with_autograd
+from parity_tests.parity import check_module, integers, normal
+
+SIZES = {"vocabulary": 5, "block_size": 6, "n_embd": 4, "n_head": 2, "n_layer": 2}
+
+
+def twins(**changes):
+    return [networks.GPT(**(SIZES | changes)) for networks in (by_hand, with_autograd)]
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"n_head": 1, "n_layer": 1}, {"n_layer": 0}, {"n_embd": 6, "n_head": 3}], ids=str
+)
+@pytest.mark.parametrize("shape", [(3, 4), (1, 1), (2, 6)], ids=str)
+def test_gpt(shape, changes, device):
+    """In float32, where the truth is autograd in float64."""
+    check_module(*twins(**changes), integers(*shape, below=5), dtype="float32", device=device)
+
+
+def test_gpt_in_float64(device):
+    """Held against a complex step of the forward, entry by entry."""
+    check_module(*twins(n_layer=1, vocabulary=3), integers(2, 3, below=3), dtype="float64", device=device)
+
+
+def test_the_table_is_one_with_the_head():
+    hand, theirs = twins()
+    assert hand.lm_head.weight is hand.wte.weight
+    assert list(hand.state_dict()) == list(theirs.state_dict())
+    assert [name for name, _ in hand.named_parameters()] == [name for name, _ in theirs.named_parameters()]
+
+
+def test_both_uses_of_the_table_add_up():
+    """The rows of tokens that are not read have the head's part alone, and it is not zero."""
+    hand, _ = twins()
+    tokens = np.zeros((2, 3), dtype=np.int64)
+    logits, saved = hand.forward(tokens)
+    hand.backward(normal(*logits.shape).astype(np.float32), saved)
+    assert (np.abs(hand.wte.weight.grad).sum(axis=1) > 0).all()
+
+
+def test_what_comes_later_changes_nothing_before():
+    hand, _ = twins()
+    tokens = integers(3, 6, below=5)
+    changed = tokens.copy()
+    changed[:, 4:] = (changed[:, 4:] + 1) % 5
+    assert np.array_equal(hand(tokens)[:, :4], hand(changed)[:, :4])
+    assert not np.array_equal(hand(tokens)[:, 4:], hand(changed)[:, 4:])
+
+
+def test_initial_weights_are_gpt_2s():
+    hand = by_hand.GPT(**(SIZES | {"n_embd": 64, "vocabulary": 50}), generator=np.random.default_rng(0))
+    for name, parameter in hand.named_parameters():
+        if name.endswith("bias"):
+            assert (parameter.data == 0).all(), name
+        elif parameter.data.ndim == 1:
+            assert (parameter.data == 1).all(), name
+        elif parameter.data.size > 1000:
+            assert parameter.data.std() == pytest.approx(0.02, rel=0.05), name
+
+
+def test_the_keys_bias_has_no_gradient_but_rounding():
+    """softmax does not notice what all scores of a row share, and q . b_k is the same for every key."""
+    hand, _ = twins(n_layer=1)
+    hand.double()
+    for name, parameter in hand.named_parameters():
+        parameter.data = normal(*parameter.shape, seed=len(name))
+    logits, saved = hand.forward(integers(3, 6, below=5))
+    hand.backward(normal(*logits.shape), saved)
+    query, key, value = np.split(np.abs(hand.h[0].attn.in_proj_bias.grad), 3)
+    assert key.max() < 1e-13 * query.max()
+    assert value.max() > 1e-3 * query.max()
