@@ -170,7 +170,7 @@ class ManualSide:
         if self.experiment.loss.kind == "classes":
             parts = (inputs[start : start + CHUNK] for start in range(0, len(inputs), CHUNK))
             return np.concatenate([self.network(cast(part, self.dtype)) for part in parts])
-        outputs: Array = self.network(cast(inputs, self.dtype))
+        outputs: Array = self.network(inputs.astype(self.dtype))
         return sigmoid(outputs) if self.experiment.from_logits else outputs
 
     def ends(self, rows: Array, loss: Loss) -> State:

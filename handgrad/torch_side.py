@@ -165,7 +165,7 @@ class TorchSide:
             if self.experiment.loss.kind == "classes":
                 parts = (self._tensor(inputs[start : start + CHUNK]) for start in range(0, len(inputs), CHUNK))
                 return _to_numpy(torch.cat([self.network(part) for part in parts]))
-            outputs: Tensor = self.network(self._tensor(inputs))
+            outputs: Tensor = self.network(self._tensor(inputs.astype(np.float64)))
             return _to_numpy(torch.sigmoid(outputs) if self.experiment.from_logits else outputs)
 
     def ends(self, rows: Array, loss: Loss) -> State:

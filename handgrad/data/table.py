@@ -33,6 +33,11 @@ class Data:
     test_targets: Array | None = None
     classes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not self.classes:  # the numbers of a table may be given as integers
+            object.__setattr__(self, "inputs", np.asarray(self.inputs, dtype=np.float64))
+            object.__setattr__(self, "targets", np.asarray(self.targets, dtype=np.float64))
+
     def normalise(self, raw: Array) -> Array:
         """Return raw values (N, F), in this table's units, as inputs of the network."""
         shift = 0.0 if self.shift is None else np.array(self.shift)

@@ -202,7 +202,7 @@ class Step:
 
 def explainable(experiment: Experiment) -> bool:
     """Whether an experiment has gradients, in a network whose chains can be read."""
-    return experiment.kind != "forward" and experiment.network.name in NETWORKS
+    return experiment.kind != "forward" and experiment.layered and experiment.network.name in NETWORKS
 
 
 def _apart(one: float, other: float) -> float:

@@ -54,7 +54,7 @@ def test_the_fixture(parity_check, case):
 
 
 def test_names_of_the_package():
-    assert handgrad.__all__ == ["check", "cmp"]
+    assert handgrad.__all__ == ["check", "cmp", "from_torch", "to_torch"]
     assert handgrad.cmp is cmp
     assert (check.module, check.function, check.optimizer) == (check_module, check_function, check_optimizer)
     assert list(inspect.signature(check).parameters)[:4] == ["forward", "backward", "params", "inputs"]

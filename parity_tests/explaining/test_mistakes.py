@@ -33,6 +33,7 @@ def plant(monkeypatch: pytest.MonkeyPatch, folder: Path, where: ModuleType, name
 
 
 SCALARS = (manual.networks.two_two_one, "TwoTwoOne")
+BIAS = "        if self.bias is not None:\n            self.bias.accumulate("
 MISTAKES = {
     "factor": (*SCALARS, "d_h1_d_w1 = x1 * h1 * (1 - h1)", "d_h1_d_w1 = x1 * h1", "alice", "w1", "w2"),
     "other unit": (*SCALARS, "w5 * ypred * (1 - ypred)", "w6 * ypred * (1 - ypred)", "people", "b1", "b2"),
@@ -62,7 +63,10 @@ MISTAKES = {
         *("layered", "2.bias[0]", None),
     ),
     "layer's input": (manual.nn.linear, "Linear", "g.T @ x", "g.T @ (x * x)", "layered", "0.weight[0,1]", "2.bias[0]"),
-    "bias not summed": (manual.nn.linear, "Linear", "g.sum(axis=0)", "g.mean(axis=0)", "virus", "b", "w1"),
+    "bias not summed": (
+        *(manual.nn.linear, "Linear", "# (out, in)\n" + BIAS + "sum_over(g, (0,))", "\n" + BIAS + "g.mean(axis=0)"),
+        *("virus", "b", "w1"),
+    ),
 }
 
 

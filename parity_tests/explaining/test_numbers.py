@@ -42,7 +42,10 @@ def test_the_worked_perceptron(published: bool, slope: float, gradient: float) -
     close(found.gradient, gradient)
     formula = "sigmoid(out) * (1 - sigmoid(out))" if published else "out * (1 - out)"
     assert found.chain.factors[1].formula == formula
-    assert found.chain.factors[1].line.path == f"manual/{'networks/perceptron' if published else 'nn/activation'}.py"
+    assert (
+        found.chain.factors[1].line.path
+        == f"manual/{'networks/perceptron' if published else 'nn/activation/sigmoid'}.py"
+    )
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -19,13 +19,13 @@ def twins(**changes):
 )
 @pytest.mark.parametrize("shape", [(3, 4), (1, 1), (2, 6)], ids=str)
 def test_gpt(shape, changes, device):
-    """In float32, where the truth is autograd in float64."""
-    check_module(*twins(**changes), integers(*shape, below=5), dtype="float32", device=device)
+    """In float32, where the truth is autograd in float64; parameters of size 1 would saturate every softmax."""
+    check_module(*twins(**changes), integers(*shape, below=5), dtype="float32", device=device, spread=0.3)
 
 
 def test_gpt_in_float64(device):
     """Held against a complex step of the forward, entry by entry."""
-    check_module(*twins(n_layer=1, vocabulary=3), integers(2, 3, below=3), dtype="float64", device=device)
+    check_module(*twins(n_layer=1, vocabulary=3), integers(2, 3, below=3), dtype="float64", device=device, spread=0.3)
 
 
 def test_the_table_is_one_with_the_head():
