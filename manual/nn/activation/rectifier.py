@@ -43,7 +43,8 @@ class LeakyReLU(Elementwise):
 
     Backward: grad_input = grad_output where x > 0, a * grad_output elsewhere.
 
-    y is max(x, a x) for a <= 1 alone: from a = 1 on, and for a < 0, the larger of the two is the other branch.
+    y is max(x, a x) for a <= 1 alone, a below 0 included; for a >= 1 it is min(x, a x). The choice by the sign of x
+    holds for every a.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LeakyReLU.html
     """
