@@ -23,8 +23,9 @@ class Rprop(Optimizer):
     What it is for. The size of a gradient says little about how far away the minimum is; its sign says on which side.
     c < 0 means that the last step went beyond the minimum: the step is halved, and no step is taken now. Since 0 is
     what is kept as g_{t-1}, the next c is 0 and the new eta is used once before it adapts again. (The first paper
-    took the last step back at that point; this is the variant without, in the literature Rprop-.) It is made for
-    whole batches: on noisy ones the sign is not to be trusted. `lr` is only the first eta.
+    took the last step back at that point. Without that it is Rprop-, which steps on by the shorter eta; with no step
+    instead it is this one, iRprop-.) It is made for whole batches: on noisy ones the sign is not to be trusted. `lr`
+    is only the first eta.
 
     A gradient of NaN has no sign, and the entry stays where it is: so it is in torch on the CPU.
 
@@ -32,7 +33,8 @@ class Rprop(Optimizer):
     torch's engine, not the mathematics, and are not supported.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.Rprop.html; Riedmiller and Braun, A Direct
-    Adaptive Method for Faster Backpropagation Learning: The RPROP Algorithm (1993)
+    Adaptive Method for Faster Backpropagation Learning: The RPROP Algorithm (1993); iRprop-: Igel and Huesken,
+    Improving the Rprop Learning Algorithm (2000)
     """
 
     def __init__(
