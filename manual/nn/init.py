@@ -9,8 +9,9 @@ Why the scales. For y[o] = sum_i W[o,i] x[i], with independent W of mean 0 and v
     Var y = fan_in s^2 E[x^2],     and backwards     Var dL/dx = fan_out s^2 E[(dL/dy)^2].
 
 s^2 = 1 / fan_in keeps the size of the activations from layer to layer, s^2 = 1 / fan_out that of the gradients. Any
-other makes them grow or vanish like a power of the depth. The gain stands for what the activation between does:
-ReLU halves E[x^2], so that its gain is sqrt(2) (He); Xavier takes the mean of the two fans (Glorot).
+other multiplies them by the same factor in every layer, so that they grow or vanish exponentially with the depth. The
+gain stands for what the activation between does: ReLU halves E[x^2], so that its gain is sqrt(2) (He); Xavier takes
+the mean of the two fans (Glorot).
 
 Source: https://docs.pytorch.org/docs/stable/nn.init.html
 """
