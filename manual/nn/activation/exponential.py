@@ -1,7 +1,8 @@
 """Exponential linear units: the identity above 0, an exponential that levels off below.
 
-All three are s x for x > 0 and s a (e^(x/b) - 1) elsewhere: ELU has s = b = 1, CELU a = b, SELU two constants.
-e^z - 1 is `np.expm1`: near 0 the difference would cancel. For large x > 0 the exponential is infinite, and not chosen.
+All three are s x for x > 0 and s a (e^(x/b) - 1) elsewhere: ELU has s = b = 1; CELU s = 1 and b = a; SELU b = 1, and
+constants for s and a. e^z - 1 is `np.expm1`: near 0 the difference would cancel. For large x > 0 the exponential is
+infinite, and not chosen.
 """
 
 import numpy as np

@@ -139,7 +139,8 @@ class RReLU(Module):
     Backward: grad_input = grad_output * r, with the r of forward: it is all that is saved. Drawn anew, it would be the
     gradient of another function.
 
-    In training one number of [0, 1) is drawn for every entry of x, of both signs: a = lower + (upper - lower) u.
+    In training a = lower + (upper - lower) u, with one number u of [0, 1) drawn for every entry of x, also where x > 0
+    and a is not used.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.RReLU.html; Xu et al. 2015,
     https://arxiv.org/abs/1505.00853

@@ -62,9 +62,9 @@ class Softplus(Elementwise):
 
     Backward: grad_input = grad_output * sigmoid(b x), and grad_output where b x > threshold.
 
-    At the threshold of 20, y jumps by e^-20 / b = 2e-9 / b and its derivative by 2e-9: torch saves the logarithm of
-    what might overflow. The form here does not overflow; it takes the straight line where torch does, to be the same
-    function.
+    At the threshold of 20, y jumps by e^-20 / b = 2e-9 / b and its derivative by 2e-9: this is how torch keeps away
+    from an e^(b x) that overflows. The form here does not overflow; it takes the straight line where torch does, to be
+    the same function.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Softplus.html
     """
@@ -94,7 +94,8 @@ class LogSigmoid(Elementwise):
 
     Backward: grad_input = grad_output * sigmoid(-x).
 
-    The logarithm of a sigmoid would be -inf from x = -745 on, where the sigmoid is rounded to 0; this is x there.
+    The logarithm of a sigmoid would be -inf below x = -745 (float64), where the sigmoid is rounded to 0; this is x
+    there.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LogSigmoid.html
     """

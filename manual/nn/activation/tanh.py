@@ -12,8 +12,8 @@ class Tanh(Module):
     Partials: by the quotient rule, dy/dx = ((e^x + e^-x)^2 - (e^x - e^-x)^2) / (e^x + e^-x)^2 = 1 - y^2, so the
     output is all that needs to be saved.
 
-    Backward: grad_input = grad_output * (1 - y^2), written (1 - y) (1 + y): near y = +-1 the square would be rounded
-    before the difference is taken, while 1 - y and 1 + y are exact there.
+    Backward: grad_input = grad_output * (1 - y^2), written (1 - y) (1 + y). Near y = +-1 the rounding of y^2 would be
+    large beside the small difference; of the two factors the small one is exact there, and the other is near 2.
 
     tanh(x) = 2 sigmoid(2x) - 1. `np.tanh` is used, since that difference cancels near 0, and e^x overflows.
 
