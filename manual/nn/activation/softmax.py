@@ -71,7 +71,9 @@ class Softmax(_AlongOneAxis):
 
     Partials: with S = sum_k e^x_k, the quotient rule gives dy_i/dx_j = [i = j] e^x_i / S - e^x_i e^x_j / S^2, so
 
-        dy_i/dx_j = y_i ([i = j] - y_j),    as a matrix: J = diag(y) - y y^T.
+        dy_i/dx_j = y_i ([i = j] - y_j),    as a matrix: J = diag(y) - y y^T,
+
+    where [i = j] is 1 for i = j and 0 otherwise.
 
     It is symmetric and not diagonal: every x_j moves every y_i. With g = dL/dy,
 
@@ -125,7 +127,7 @@ class LogSoftmax(_AlongOneAxis):
 
     Partials: the derivative of log sum_k e^x_k for x_j is e^x_j / sum_k e^x_k = p_j, the softmax, so
 
-        dy_i/dx_j = [i = j] - p_j,    with p = e^y.
+        dy_i/dx_j = [i = j] - p_j,    with p = e^y and [i = j] as in Softmax.
 
     With g = dL/dy, dL/dx_j = sum_i g_i ([i = j] - p_j) = g_j - p_j sum_i g_i.
 

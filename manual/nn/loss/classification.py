@@ -114,9 +114,9 @@ class CrossEntropyLoss(_ClassLoss):
     by: where p[n,c] would be 0 in float32, from x[n,c] - z[n] = -104 on, log p[n,c] keeps all its digits.
 
     The gradient. dz[n]/dx[n,c] = e^x[n,c] / sum_k e^x[n,k] = p[n,c]: the log-sum-exp's gradient is the softmax. Thus
-    dlog p[n,k]/dx[n,c] = 1[k = c] - p[n,c], and
+    dlog p[n,k]/dx[n,c] = [k = c] - p[n,c], with [k = c] = 1 for k = c and 0 otherwise, and
 
-        dl[n]/dx[n,c] = -sum_k q[n,k] (1[k = c] - p[n,c]) = p[n,c] sum_k q[n,k] - q[n,c].
+        dl[n]/dx[n,c] = -sum_k q[n,k] ([k = c] - p[n,c]) = p[n,c] sum_k q[n,k] - q[n,c].
 
     For one class, without weights and smoothing, q sums to 1 and that is softmax(x) - onehot; with a weight it is
     w[t] (p - onehot); with smoothing alone it is p - (1 - s) onehot - s/C. For class probabilities also
