@@ -130,9 +130,9 @@ class ModuleList(_Row):
 
 
 class Sequential(_Row):
-    """y = f_L(... f_2(f_1(x))): each module takes what the one before it gave.
+    """y = f_K(... f_2(f_1(x))): each of the K modules takes what the one before it gave.
 
-    Chain rule: dL/dx = dL/dy * df_L/df_(L-1) * ... * df_1/dx, multiplied from the left, so `backward`
+    Chain rule: dL/dx = dL/dy * df_K/df_(K-1) * ... * df_1/dx, multiplied from the left, so `backward`
     walks the modules from the last to the first. The modules are named "0", "1", ..., or as
     the one mapping that is given names them, as in torch; a slice keeps the names.
 

@@ -24,9 +24,9 @@ def clip_grad_norm_(
         g_p  <- c g_p
 
     All gradients are one vector here. One factor for all keeps its direction, which a factor for each would turn. The
-    norm of the norms is the norm of the whole, since (sum_i |x_i|^q)^(1/q), to the power q, is a sum over all entries
-    in any grouping; for infinity a maximum is. 1e-6 keeps the division off 0; with it gradients of norm max_norm
-    exactly shrink as well, by 1e-6 / max_norm.
+    norm of the norms is the norm of the whole, since (sum_i |x_i|^q)^(1/q), q = norm_type, is to the power q a sum over
+    the entries, in any grouping; for infinity a maximum is. 1e-6 keeps the division off 0; with it gradients of norm
+    max_norm exactly shrink as well, by 1e-6 / max_norm.
 
     A norm that is infinite makes finite gradients 0 and infinite ones NaN, a NaN all NaN; `error_if_nonfinite` raises
     RuntimeError instead, and changes nothing. (2-norms square: 1e200 gives inf, as in torch.) Parameters without

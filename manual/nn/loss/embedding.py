@@ -101,8 +101,9 @@ class CosineEmbeddingLoss(_Loss):
 class TripletMarginLoss(_Loss):
     """l = max(0, z), z = margin + |a - p|_P - |a - n|_P: an anchor a is to be nearer to p, its like, than to n.
 
-    |v|_P = (sum_i |v[i] + eps|^P)^(1/P), over the last axis, is torch's pairwise distance: eps is added to each
-    difference, sign or no, which keeps equal vectors off the norm's kink. With d = v + eps, r = |v|_P:
+    |x|_P = (sum_i |x[i] + eps|^P)^(1/P), over the last axis and with P the argument `p`, is torch's pairwise distance:
+    eps is added to each difference, sign or no, which keeps equal vectors off the norm's kink. With d = x + eps and
+    r = |x|_P:
 
         dr/dd[i] = (1/P) r^(1-P) P |d[i]|^(P-1) sign(d[i]) = sign(d[i]) (|d[i]| / r)^(P-1).
 
@@ -115,7 +116,7 @@ class TripletMarginLoss(_Loss):
 
         dl/da = h (u - s v)        dl/dp = -h (u + (1 - s) w)        dl/dn = h (s v + (1 - s) w).
 
-    `anchor`, `positive` and `negative` have one shape, (..., D), l has shape (...). `p` is above 0, or infinite.
+    `anchor`, `positive` and `negative` have one shape, (..., D), l has shape (...). P is above 0, or infinite.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.TripletMarginLoss.html; `swap`: Balntas et al.,
     Learning local feature descriptors with triplets and shallow convolutional neural networks (2016)
