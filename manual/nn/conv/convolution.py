@@ -11,7 +11,7 @@ from manual.nn.windows import Sizes, whole_numbers
 
 
 class _Conv(_ConvNd):
-    """y = weight * x + bias: at every place p, the weighted sum of the window that starts at stride p.
+    """y = weight * x + bias: at every place p, the weighted sum of the window that starts at q = stride p.
 
         y[n,o,p] = b[o] + sum_{c,k} w[o,c,k] X[n,c, stride p + dilation k],        X = x with padding around it
 

@@ -16,7 +16,9 @@ class _ConvTranspose(_ConvNd):
         Y[n,c,q] = sum over o and all (k, p) with stride p + dilation k = q of x[n,o,p] w[o,c,k]
         y[n,c,q] = b[c] + Y[n,c, q + padding]
 
-    that is, a convolution's dL/dX with x in the place of g. Hence, with G = g and `padding` zeros around it,
+    that is, a convolution's dL/dX with x in the place of g. As there, o counts the channels on the coarse grid, here
+    those of x, and c those on the fine one, here those of y; in w, c is counted within the group of o. Hence, with
+    g = dL/dy, and G = g with `padding` zeros around it,
 
         dL/dx[n,o,p] = sum_{c,k} w[o,c,k] G[n,c, stride p + dilation k]
         dL/dw[o,c,k] = sum_{n,p} x[n,o,p] G[n,c, stride p + dilation k]
