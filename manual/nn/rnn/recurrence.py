@@ -7,12 +7,14 @@ Forward, for t = 0 .. T-1, from a given state (h_{-1}, and c_{-1} of an LSTM):
     state_t = step(a_t, p_t, state_{t-1})       unit by unit, see `manual/nn/rnn/steps.py`
     y_t = h_t
 
-An LSTM with proj_size > 0 shows a shorter h_t = W_hr m_t, where m_t = o_t tanh(c_t) is what its step gives.
+An LSTM with proj_size > 0 shows a shorter h_t = W_hr m_t, where m_t = o_t tanh(c_t) is what its step gives; else
+m_t = h_t.
 
 Backward. h_t reaches the loss by two ways, by y_t and by the next step, and gets the sum of both:
 
     grad h_t = grad y_t + carry_t,              carry_{T-1} = the gradient for the last state, 0 if it is not used
-    grad a_t, grad p_t = the step's backward of grad h_t (and of grad c_t, which is all carry)
+    grad m_t = W_hr^T grad h_t                  with a projection; else grad h_t
+    grad a_t, grad p_t = the step's backward of grad m_t (and of grad c_t, which is all carry)
     carry_{t-1} = W_hh^T grad p_t + what the step lets past p_t
 
 so t runs from the last to the first, and carry_{-1} is the gradient for the initial state. The same weights serve
@@ -38,7 +40,10 @@ from manual.nn.rnn.steps import State, StateGrad, Step
 
 
 class Weights(NamedTuple):
-    """The parameters of one layer in one direction; None for biases or a projection that it has not."""
+    """The parameters of one layer in one direction; None for biases or a projection that it has not.
+
+    I entries of x_t, H = hidden_size, G = gates H, P = proj_size.
+    """
 
     ih: Parameter  # (G, I)
     hh: Parameter  # (G, H), with a projection (G, P)
@@ -51,7 +56,7 @@ class Saved(NamedTuple):
     """What the backward through time needs, with t along the first axis."""
 
     x: Array  # (T, N, I)
-    before: Array  # (T, N, H): h_{t-1} at place t
+    before: Array  # (T, N, H), with a projection (T, N, P): h_{t-1} at place t
     m: Array  # (T, N, H): what the steps gave, before the projection
     steps: list[Any]
 

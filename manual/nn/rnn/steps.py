@@ -9,7 +9,7 @@ for a, for p, and for what of the old state reaches the new one past the product
 sum over time, are the same for all networks: `manual/nn/rnn/recurrence.py`.
 
 The shapes are (..., G) for a and p and (..., H) for a state, the dots being the batch. The gates lie side by side in
-the last axis, in torch's order. No step can overflow: sigmoid and tanh end at 0, 1 and -1, 1 by themselves, and their
+the last axis, in torch's order. No gate can overflow: sigmoid and tanh end at 0, 1 and -1, 1 by themselves, and their
 derivatives are made from their values, so that no exponential is taken on the way back: sigmoid' = y (1 - y), and
 tanh' = 1 - y^2, computed as (1 - y) (1 + y): near y = 1, 1 - y has no rounding error, where y^2 has one.
 """
