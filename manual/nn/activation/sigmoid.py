@@ -50,9 +50,15 @@ def softplus(x: Array) -> Array:
     e^x overflows for x above 709 in float64. For x >= 0, log(1 + e^x) = x + log(1 + e^-x): the exponential taken is
     never above 1. log(1 + e) is `np.log1p`, which keeps an e that is small beside 1.
     """
-    positive = x.real >= 0
-    result: Array = np.where(positive, x, 0) + np.log1p(np.exp(np.where(positive, -x, x)))
+    larger, rest = softplus_parts(x)
+    result: Array = larger + rest
     return result
+
+
+def softplus_parts(x: Array) -> tuple[Array, Array]:
+    """Return max(x, 0) and log(1 + e^-|x|), element by element: their sum is log(1 + e^x)."""
+    positive = x.real >= 0
+    return np.where(positive, x, 0), np.log1p(np.exp(np.where(positive, -x, x)))
 
 
 class Softplus(Elementwise):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from manual.module import Array
-from manual.nn.activation import sigmoid
+from manual.nn.activation.sigmoid import sigmoid, softplus, softplus_parts
 from manual.nn.loss.reduction import Grads, Saved, _Loss, _WeightedLoss, as_floats, check_shapes, differentiable
 
 OptionalGrads = tuple[Array | None, Array | None]
@@ -163,19 +163,6 @@ class SoftMarginLoss(_Loss):
         """Return (grad_input, None)."""
         x, t = saved
         return (self._spread(grad_output, x) * -t * sigmoid(-t * x) if input_grad else None), None
-
-
-def softplus_parts(x: Array) -> tuple[Array, Array]:
-    """Return max(x, 0) and log(1 + e^-|x|), element by element: the exponential is never above 1."""
-    positive = x.real >= 0
-    return np.where(positive, x, 0), np.log1p(np.exp(np.where(positive, -x, x)))
-
-
-def softplus(x: Array) -> Array:
-    """Return log(1 + e^x), element by element, without overflow for any x."""
-    larger, rest = softplus_parts(x)
-    result: Array = larger + rest
-    return result
 
 
 def cross_entropy(x: Array, t: Array, pos_weight: Array | None = None) -> Array:

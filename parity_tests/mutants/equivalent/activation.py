@@ -41,7 +41,7 @@ EQUIVALENT: Equivalent = {
             "positive = x >= 0",
         ): "NumPy orders complex numbers by their real part first, and where that is 0 " + BOTH_FORMULAS,
     },
-    ("manual/nn/activation/sigmoid.py", "softplus"): {
+    ("manual/nn/activation/sigmoid.py", "softplus_parts"): {
         ("positive = x.real >= 0", "positive = x.real > 0"): BOTH_FORMULAS,
         (
             "positive = x.real >= 0",

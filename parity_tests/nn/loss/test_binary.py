@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manual import nn
-from manual.nn.loss.binary import _at_least, softplus
+from manual.nn.activation import softplus
+from manual.nn.loss.binary import _at_least
 from parity_tests.nn.loss.sides import assert_same, both
 from parity_tests.parity import check, check_refused, integers, normal, of, probabilities
 
