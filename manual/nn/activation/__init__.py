@@ -9,7 +9,7 @@ from manual.nn.activation.hard import Hardsigmoid, Hardswish, Hardtanh, ReLU6, T
 from manual.nn.activation.rectifier import LeakyReLU, PReLU, ReLU, RReLU, relu
 from manual.nn.activation.shrink import Hardshrink, Softshrink
 from manual.nn.activation.sigmoid import LogSigmoid, Sigmoid, Softplus, sigmoid, softplus
-from manual.nn.activation.softmax import LogSoftmax, Softmax, Softmax2d, Softmin, softmax, softmax_backward
+from manual.nn.activation.softmax import LogSoftmax, Softmax, Softmax2d, Softmin, log_softmax, softmax, softmax_backward
 from manual.nn.activation.tanh import Softsign, Tanh, Tanhshrink
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "erf",
     "erfc",
     "gelu",
+    "log_softmax",
     "relu",
     "sigmoid",
     "silu",

@@ -31,6 +31,14 @@ def softmax_backward(grad_output: Array, y: Array, dim: int) -> Array:
     return grad_input
 
 
+def log_softmax(x: Array, dim: int) -> Array:
+    """Return x_i - log sum_k e^x_k along the axis `dim`; max x is subtracted first, so that nothing overflows."""
+    with beyond_the_finite():
+        shifted = x - _largest(x, dim)
+        y: Array = shifted - np.log(np.exp(shifted).sum(axis=dim, keepdims=True))
+    return y
+
+
 def _largest(x: Array, dim: int) -> Any:
     """Return max x along the axis, which stays with length 1; -inf where it is empty.
 
@@ -143,9 +151,7 @@ class LogSoftmax(_AlongOneAxis):
     def forward(self, x: Array) -> tuple[Array, Saved]:
         """Return y, of the shape of x, and `saved` = (y, the axis)."""
         dim = self._axis(x)
-        with beyond_the_finite():
-            shifted = x - _largest(x, dim)
-            y = shifted - np.log(np.exp(shifted).sum(axis=dim, keepdims=True))
+        y = log_softmax(x, dim)
         return y, (y, dim)
 
     def backward(self, grad_output: Array, saved: Saved, *, input_grad: bool = True) -> Array | None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from manual.module import Array, check_array
+from manual.nn.activation import log_softmax
 from manual.nn.loss.reduction import _WeightedLoss, check_dtypes
 
 
@@ -160,7 +161,7 @@ class CrossEntropyLoss(_ClassLoss):
         """Return the loss and `saved` = (log p, q, which samples count, K, whether the target has a gradient)."""
         self._check_input(input)
         given_probabilities = self._is_probabilities(input, target)
-        log_p = log_softmax(classes_last(input))  # (N, ..., C)
+        log_p = log_softmax(classes_last(input), -1)  # (N, ..., C)
         w, s, n_classes = self._class_weights(log_p), self.label_smoothing, log_p.shape[-1]
         counted: Any
         if given_probabilities:
@@ -198,14 +199,6 @@ class CrossEntropyLoss(_ClassLoss):
                 "probabilities: leave ignore_index out"
             )
         return True
-
-
-def log_softmax(x: Array) -> Array:
-    """Return x - log sum_k e^x[k] over the last axis; the largest is subtracted first, so that nothing overflows."""
-    with np.errstate(invalid="ignore"):  # inf - inf, as in torch: +inf, or -inf alone, leaves no distribution
-        x = x - x.max(-1, keepdims=True)
-    result: Array = x - np.log(np.exp(x).sum(-1, keepdims=True))
-    return result
 
 
 def one_hot(index: Array, n_classes: int) -> Array:
