@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from manual.module import Array, check_array
-from manual.nn.activation import sigmoid
+from manual.nn.activation import relu, sigmoid
 
 State = tuple[Array, ...]  # (h,), and (h, c) of an LSTM
 StateGrad = tuple[Array | float, ...]
@@ -60,8 +60,7 @@ class ElmanStep:
     def forward(self, a: Array, p: Array, state: State) -> tuple[State, Array]:
         """Return (h',) and `saved` = h'."""
         z = a + p  # (..., H)
-        # `<= 0` rather than `> 0`, so that a NaN goes through, as in torch.
-        h = tanh(z) if self.nonlinearity == "tanh" else np.where(z.real <= 0, 0, z)
+        h = tanh(z) if self.nonlinearity == "tanh" else relu(z)
         return (h,), h
 
     def backward(self, grad_state: StateGrad, saved: Array) -> tuple[Array, Array, StateGrad]:
