@@ -7,9 +7,17 @@ import numpy as np
 
 from manual.module import Array
 from manual.nn.activation.sigmoid import sigmoid, softplus, softplus_parts
-from manual.nn.loss.reduction import Grads, Saved, _Loss, _WeightedLoss, as_floats, check_shapes, differentiable
-
-OptionalGrads = tuple[Array | None, Array | None]
+from manual.nn.loss.reduction import (
+    Grads,
+    OptionalGrads,
+    Saved,
+    _Loss,
+    _WeightedLoss,
+    as_floats,
+    at_least,
+    check_shapes,
+    differentiable,
+)
 
 
 class BCELoss(_WeightedLoss):
@@ -35,7 +43,7 @@ class BCELoss(_WeightedLoss):
         if ((input.real < 0) | (input.real > 1)).any():
             raise ValueError("BCELoss takes probabilities in [0, 1]; for logits use BCEWithLogitsLoss")
         with np.errstate(divide="ignore"):  # log 0 = -inf is what the floor of -100 is for
-            log_p, log_q = _at_least(np.log(input), -100), _at_least(np.log1p(-input), -100)
+            log_p, log_q = at_least(np.log(input), -100), at_least(np.log1p(-input), -100)
         return self._reduce(self._weigh((target - 1) * log_q - target * log_p)), (input, target)
 
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> Grads:
@@ -46,7 +54,7 @@ class BCELoss(_WeightedLoss):
             grad_target = spread * (np.log1p(-p) - np.log(p))
         if not input_grad:
             return None, grad_target
-        return spread * (p - t) / _at_least((1 - p) * p, float(np.float32(1e-12))), grad_target
+        return spread * (p - t) / at_least((1 - p) * p, float(np.float32(1e-12))), grad_target
 
 
 class BCEWithLogitsLoss(_WeightedLoss):
@@ -181,8 +189,3 @@ def cross_entropy_slopes(x: Array, t: Array, pos_weight: Array | None = None) ->
     if pos_weight is None:
         return sigmoid(x) - t, -x
     return (1 - t) * sigmoid(x) - pos_weight * t * sigmoid(-x), pos_weight * softplus(-x) - softplus(x)
-
-
-def _at_least(x: Array, floor: float) -> Array:
-    """Return x, or `floor` where x is below it; decided on the real part, so that a complex step passes."""
-    return np.where(x.real < floor, x.dtype.type(floor), x)

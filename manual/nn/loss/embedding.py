@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 
 from manual.module import Array
-from manual.nn.loss.margin import hinge
-from manual.nn.loss.reduction import Saved, _Loss, as_floats, check_dtypes, check_shapes, check_signs
+from manual.nn.loss.reduction import Saved, _Loss, as_floats, at_least, check_dtypes, check_shapes, check_signs
 
 
 class HingeEmbeddingLoss(_Loss):
@@ -33,7 +32,7 @@ class HingeEmbeddingLoss(_Loss):
         check_shapes("HingeEmbeddingLoss", input=input, target=target)
         check_signs("HingeEmbeddingLoss", target)
         together = t == 1
-        return self._reduce(np.where(together, input, hinge(self.margin - input))), (input, together)
+        return self._reduce(np.where(together, input, at_least(self.margin - input, 0))), (input, together)
 
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> tuple[Array | None, None]:
         """Return (grad_input, None)."""
@@ -87,7 +86,14 @@ class CosineEmbeddingLoss(_Loss):
         u1, u2 = input1 / r1, input2 / r2  # (N, D)
         cos = (u1 * u2).sum(-1)  # (N,)
         together = t == 1
-        return self._reduce(np.where(together, 1 - cos, hinge(cos - self.margin))), (u1, u2, r1, r2, cos, together)
+        return self._reduce(np.where(together, 1 - cos, at_least(cos - self.margin, 0))), (
+            u1,
+            u2,
+            r1,
+            r2,
+            cos,
+            together,
+        )
 
     def backward(self, grad_output: Any, saved: Any, *, input_grad: bool = True) -> tuple[Array | None, Array, None]:
         """Return (grad_input1, grad_input2, None)."""
@@ -153,7 +159,7 @@ class TripletMarginLoss(_Loss):
             share = np.where(nearest.real == other.real, 0.5, nearest.real < other.real).astype(nearest.dtype)
             nearest = np.where(share.real > 0, nearest, other)
         z = self.margin + norm(a_p, self.p) - nearest
-        return self._reduce(hinge(z)), (a_p, a_n, p_n, z, share)
+        return self._reduce(at_least(z, 0)), (a_p, a_n, p_n, z, share)
 
     def backward(self, grad_output: Any, saved: Any, *, input_grad: bool = True) -> tuple[Array | None, Array, Array]:
         """Return (grad_anchor, grad_positive, grad_negative)."""

@@ -6,9 +6,17 @@ from typing import Any
 import numpy as np
 
 from manual.module import Array
-from manual.nn.loss.reduction import Grads, Saved, _Loss, as_floats, check_dtypes, check_shapes, differentiable
-
-OptionalGrads = tuple[Array | None, Array | None]
+from manual.nn.loss.reduction import (
+    Grads,
+    OptionalGrads,
+    Saved,
+    _Loss,
+    as_floats,
+    at_least,
+    check_dtypes,
+    check_shapes,
+    differentiable,
+)
 
 
 class KLDivLoss(_Loss):
@@ -93,7 +101,7 @@ class GaussianNLLLoss(_Loss):
         v = np.asarray(var, input.dtype)
         if v.ndim < input.ndim:
             v = v[..., None]  # (..., 1)
-        v = np.where(v.real < self.eps, self.eps, v)
+        v = at_least(v, self.eps)
         d = input - target
         entries = 0.5 * (np.log(v) + d * d / v) + (0.5 * math.log(2 * math.pi) if self.full else 0)
         return self._reduce(entries), (d, v, target.shape, var_shape)

@@ -12,7 +12,7 @@ import numpy as np
 
 from manual.module import Array
 from manual.nn.loss.classification import _ClassLoss, one_hot
-from manual.nn.loss.reduction import _Loss, as_floats, check_dtypes, check_shapes, differentiable
+from manual.nn.loss.reduction import _Loss, as_floats, at_least, check_dtypes, check_shapes, differentiable
 
 
 class MarginRankingLoss(_Loss):
@@ -41,7 +41,7 @@ class MarginRankingLoss(_Loss):
         check_shapes("MarginRankingLoss", input1=input1, input2=input2, target=target)
         difference = input1 - input2
         z = self.margin - t * difference
-        return self._reduce(hinge(z)), (difference, target, z)
+        return self._reduce(at_least(z, 0)), (difference, target, z)
 
     def backward(
         self, grad_output: Any, saved: Any, *, input_grad: bool = True
@@ -157,11 +157,6 @@ class MultiLabelMarginLoss(_Loss):
         wrong = target[(target < -1) | (target >= input.shape[-1])]
         if wrong.size:
             raise IndexError(f"{who}: target {wrong[0]} is no class: they are 0 to {input.shape[-1] - 1}, or -1")
-
-
-def hinge(z: Array) -> Array:
-    """Return max(0, z), by the real part; NaN stays NaN."""
-    return np.where(z.real < 0, 0, z)
 
 
 def check_axes(who: str, input: Array) -> None:

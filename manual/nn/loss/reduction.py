@@ -8,6 +8,7 @@ from manual.module import Array, Module, check_array, unsupported
 
 Saved = tuple[Array, Array]
 Grads = tuple[Array | None, Array]
+OptionalGrads = tuple[Array | None, Array | None]
 
 
 class _Loss(Module):
@@ -129,6 +130,15 @@ def check_signs(who: str, target: Array) -> None:
     wrong = target[(target != 1) & (target != -1)]
     if wrong.size:
         raise ValueError(f"{who}: targets are 1 or -1, not {wrong[0]}: of labels 0 and 1, take 2 * target - 1")
+
+
+def at_least(x: Array, floor: float) -> Array:
+    """Return x, or `floor` where x is below it; NaN stays. With floor 0 that is the hinge max(0, x).
+
+    It is decided on the real part, so that a complex step passes. At the floor itself x stays: the slope is 1 there, as
+    that of torch's clamp, where `relu` has 0.
+    """
+    return np.where(x.real < floor, x.dtype.type(floor), x)
 
 
 def differentiable(target: Array) -> bool:

@@ -11,8 +11,8 @@ EQUIVALENT: Equivalent = {
     },
     ("manual/nn/loss/binary.py", "BCELoss.backward"): {
         (
-            "return spread * (p - t) / _at_least((1 - p) * p, float(np.float32(1e-12))), grad_target",
-            "return spread * (p - t) / _at_least((1 - p) * p, np.float32(1e-12)), grad_target",
+            "return spread * (p - t) / at_least((1 - p) * p, float(np.float32(1e-12))), grad_target",
+            "return spread * (p - t) / at_least((1 - p) * p, np.float32(1e-12)), grad_target",
         ): "the number is the same; float() is for the types alone",
     },
     ("manual/nn/loss/likelihood.py", "KLDivLoss.forward"): {

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from manual import nn
 from manual.nn.activation import softplus
-from manual.nn.loss.binary import _at_least
+from manual.nn.loss.reduction import at_least
 from parity_tests.nn.loss.sides import assert_same, both
 from parity_tests.parity import check, check_refused, integers, normal, of, probabilities
 
@@ -223,7 +223,7 @@ def test_bce_with_logits_is_its_formula():
 def test_the_ends_of_a_range_take_a_complex_step(step):
     """0 and 1 are probabilities, and a number at the floor is kept, however the imaginary part points."""
     nn.BCELoss().forward(np.array([0.0, 1.0]) + step, np.array([0.5, 0.5], complex))
-    assert _at_least(np.array([-100 + step]), -100).imag == step.imag
+    assert at_least(np.array([-100 + step]), -100).imag == step.imag
 
 
 def test_labels_of_any_size_scale_the_margin():
