@@ -25,9 +25,9 @@ class _Conv(_ConvNd):
     turned round. In dL/dX it is, since k = (q - stride p) / dilation falls as p rises.
 
     `weight` (out_channels, in_channels / groups, *kernel_size), `bias` (out_channels). x is (N, C, *shape) or
-    (C, *shape), and y has out_channels and, along each axis, floor((shape + padding - span) / stride) + 1 places, with
-    span = dilation (kernel_size - 1) + 1. `padding` is a number for both ends, 'valid' (none) or 'same' (span - 1 in
-    all, the odd one behind, so that y is as long as x; stride 1 alone). `padding_mode` says with what.
+    (C, *shape), and y has out_channels and, along each axis, floor((shape + 2 padding - span) / stride) + 1 places,
+    with span = dilation (kernel_size - 1) + 1. `padding` is the number for each end, or 'valid' (none), or 'same'
+    (span - 1 in all, the odd one behind, so that y is as long as x; stride 1 alone). `padding_mode` says with what.
     """
 
     transposed = False
