@@ -58,7 +58,8 @@ class LSTM(RNNBase):
         i, f, o = sigmoid(W_i* x_t + b_i* + W_h* h_{t-1} + b_h*)       g = tanh(W_ig x_t + b_ig + W_hg h_{t-1} + b_hg)
         c_t = f c_{t-1} + i g                                          h_t = o tanh(c_t)
 
-    Shapes, layers, directions and dropout: `RNNBase`. Two carries go back through time, one for h and one for c,
+    with a star for the gate's own letter, and all gates those of step t. Shapes, layers, directions and dropout:
+    `RNNBase`. Two carries go back through time, one for h and one for c,
 
         grad h_t = grad output_t + W_hh^T grad p_{t+1}
         grad c_t = grad h_t o (1 - tanh^2 c_t) + grad c_{t+1} f_{t+1}

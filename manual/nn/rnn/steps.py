@@ -76,16 +76,16 @@ class LSTMStep:
         i = sigmoid(a_i + p_i)    what of g is let in       f = sigmoid(a_f + p_f)    what of c is kept
         g = tanh(a_g + p_g)       what is offered           o = sigmoid(a_o + p_o)    what of c' is shown
 
-    c' reaches the loss twice: through h', and through the next step, from where grad_c' arrives. Its total is the sum,
+    c' reaches the loss twice: through h', and through the next step, from where grad_c' arrives. Both together are
 
-        grad_c  = grad_c' + grad_h' o (1 - tanh^2 c')            and from it, by the product rule,
-        grad_i  = grad_c g       grad_f = grad_c c       grad_g = grad_c i       grad_o = grad_h' tanh(c').
+        total  = grad_c' + grad_h' o (1 - tanh^2 c')            and from it, by the product rule,
+        grad_i = total g       grad_f = total c       grad_g = total i       grad_o = grad_h' tanh(c').
 
     Through the gates' own derivatives, sigmoid' = y (1 - y) and tanh' = 1 - y^2, to their arguments:
 
         grad_a = grad_p = [grad_i i (1 - i), grad_f f (1 - f), grad_g (1 - g^2), grad_o o (1 - o)].
 
-    The old state: h enters through p alone, c by f c, so that it gets grad_c f. This is what the LSTM is for: along c
+    The old state: h enters through p alone, c by f c, so that grad_c = total f. This is what the LSTM is for: along c
     the carry is multiplied by f, step after step, and by no matrix and no tanh'. With f near 1 it neither fades nor
     explodes.
 
@@ -106,13 +106,13 @@ class LSTMStep:
         return (o * tanh_c, c_new), (i, f, g, o, c, tanh_c)
 
     def backward(self, grad_state: StateGrad, saved: tuple[Array, ...]) -> tuple[Array, Array, StateGrad]:
-        """Return the gradients for a, for p, and (0, grad_c f) for (h, c)."""
+        """Return the gradients for a, for p, and (0, total f) for (h, c)."""
         (grad_h, grad_c), (i, f, g, o, c, tanh_c) = grad_state, saved
-        grad_c = grad_c + grad_h * o * (1 - tanh_c) * (1 + tanh_c)
-        grad_i, grad_f, grad_g, grad_o = grad_c * g, grad_c * c, grad_c * i, grad_h * tanh_c
+        total = grad_c + grad_h * o * (1 - tanh_c) * (1 + tanh_c)
+        grad_i, grad_f, grad_g, grad_o = total * g, total * c, total * i, grad_h * tanh_c
         parts = [grad_i * i * (1 - i), grad_f * f * (1 - f), grad_g * (1 - g) * (1 + g), grad_o * o * (1 - o)]
         grad = np.concatenate(parts, axis=-1)  # (..., 4 H)
-        return grad, grad, (0.0, grad_c * f)
+        return grad, grad, (0.0, total * f)
 
 
 class GRUStep:
