@@ -30,7 +30,7 @@ class _InstanceNorm(NormBase):
     `NormBase` says; what is tracked are the means over the samples of mean and of the unbiased var. As in torch, the
     batches are not counted: num_batches_tracked stays 0, and `momentum=None` moves nothing.
 
-    Other than torch, which warns, the number of channels is checked where `affine` is off as well.
+    The number of channels is checked where `affine` is off as well; there torch only warns.
 
     Source: Ulyanov, Vedaldi and Lempitsky, "Instance Normalization: The Missing Ingredient for Fast Stylization", 2016.
     """

@@ -75,7 +75,7 @@ class PReLU(Module):
     Partials: dy/dx = 1 for x > 0 and a elsewhere (also at x = 0, as in torch); dy/da = 0 for x > 0 and x elsewhere.
 
     Backward: grad_input = grad_output where x > 0, a * grad_output elsewhere. One slope serves every sample and every
-    place, so that its gradient is a sum over all of them:
+    place, so that with g = grad_output its gradient is a sum over all of them:
 
         dL/da[c] = sum over n and places p with x[n,c,p] <= 0 of g[n,c,p] x[n,c,p],
 

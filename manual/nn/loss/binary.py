@@ -26,9 +26,9 @@ class BCELoss(_WeightedLoss):
     dl/dp = w (-t/p + (1 - t)/(1 - p)) = w (p - t) / (p (1 - p)), and dl/dt = w (log(1 - p) - log p).
 
     At p = 0 or 1 both leave the finite numbers. As torch does, each logarithm is kept at -100 or above, so
-    that the loss stays finite, and p (1 - p) at 1e-12 or above (in float32: 0.99999999600e-12, a constant of
-    torch's), so that the gradient does. The logarithms of dl/dt have no floor, as torch's. Where p comes from
-    a sigmoid, BCEWithLogitsLoss needs neither.
+    that the loss stays finite, and p (1 - p) at 1e-12 or above (rounded to float32, 0.99999999600e-12, in every
+    dtype: torch's constant), so that the gradient does. The logarithms of dl/dt have no floor, as torch's. Where p
+    comes from a sigmoid, BCEWithLogitsLoss needs neither.
 
     `input` and `target` have one shape, any. `weight` w, 1 by default, has that shape too, or one that
     broadcasts to it. It is constant, and no part of the denominator: the 'mean' is over all entries.

@@ -30,8 +30,8 @@ class KLDivLoss(_Loss):
     At t = 0, t log t = 0 is its limit. There dl/dt goes to -inf, which we return; torch's is NaN (0/0). Where 0 meets
     an infinite logarithm, 0 * inf is NaN in the loss, as in torch: x = -inf at t = 0, or u = -inf.
 
-    'mean' divides by the number of all entries, which is no divergence; 'batchmean' divides by the first axis's size
-    alone, and is (torch warns of it; of a single number 'batchmean' is the sum).
+    'mean' divides by the number of all entries, and what that gives is no divergence, as torch warns. 'batchmean'
+    divides by the size of the first axis alone, and gives the mean divergence (of a single number, the number).
 
     `input` and `target` have one shape, any.
 
@@ -146,9 +146,10 @@ class PoissonNLLLoss(_Loss):
     That is -log of the Poisson probability e^-r r^t / t! of the count t at the rate r, but for log t!. With `full`,
     log t! comes in by Stirling's formula, t log t - t + log(2 pi t) / 2, where t > 1 (at t = 0 and 1, log t! = 0).
 
-        dl/dx = e^x - t,    dl/dt = -x                with log_input
-        dl/dx = 1 - t / (x + eps),    dl/dt = -log(x + eps)    without
-        and with `full`, where t > 1, dl/dt + log t + 1 / (2 t)
+        dl/dx = e^x - t,              dl/dt = -x                with log_input
+        dl/dx = 1 - t / (x + eps),    dl/dt = -log(x + eps)     without
+
+    and `full` adds log t + 1 / (2 t) to dl/dt where t > 1.
 
     `input` and `target` have one shape, any. A target of integers has no gradient. eps keeps log(0) away where a rate
     is 0. With `full` torch's gradient at t = 0 is NaN (0 * inf behind its mask); ours is that of the formula.
