@@ -24,9 +24,10 @@ class Muon(Optimizer):
     torch's page writes B_t = mu B_{t-1} + G and D = G + mu B_t. That is the same divided by 1 - mu, in both, and a
     factor does not change O; the buffer in the state is the averaged one.
 
-    Why orthogonal. With D = U S V^T, of all W' with largest singular value at most 1 it is U V^T that lowers
-    <D, W'> most when subtracted: steepest descent where steps are measured by how far the layer's output can move.
-    In practice S falls off quickly, and D is nearly of low rank. U V^T gives the weak directions the same step.
+    Why orthogonal. With D = U S V^T, a step W' lowers the loss by <D, W'> = sum_ij D_ij W'_ij to first order (D taken
+    for its gradient). Of all W' whose largest singular value is at most 1, U V^T lowers it most: it is steepest descent
+    where steps are measured by how far the layer's output can move. In practice S falls off quickly, and D is nearly
+    of low rank; U V^T gives the weak directions the same step.
 
     The learning rate. O has min(rows, columns) singular values of about 1, so that its entries have the root mean
     square sqrt(min(rows, columns) / (rows columns)) = 1 / sqrt(max(rows, columns)). The second adjustment makes it

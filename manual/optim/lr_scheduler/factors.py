@@ -29,7 +29,7 @@ class _Factors(LRScheduler):
 
 
 class StepLR(_Factors):
-    """The rate falls by `gamma` every `step_size` steps: lr_t = base_lr gamma^floor(t / step_size).
+    """The rate is multiplied by `gamma` every `step_size` steps: lr_t = base_lr gamma^floor(t / step_size).
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.StepLR.html
     """
@@ -50,7 +50,7 @@ class StepLR(_Factors):
 
 
 class MultiStepLR(_Factors):
-    """The rate falls by `gamma` at each of the `milestones`: lr_t = base_lr gamma^(number of milestones up to t).
+    """The rate is multiplied by `gamma` at each of the `milestones`: lr_t = base_lr gamma^(their number up to t).
 
     A milestone that stands twice in the list counts twice.
 
@@ -140,7 +140,7 @@ class LinearLR(_Factors):
 
 
 class ExponentialLR(_Factors):
-    """The rate falls by `gamma` at every step: lr_t = base_lr gamma^t.
+    """The rate is multiplied by `gamma` at every step: lr_t = base_lr gamma^t.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.ExponentialLR.html
     """
@@ -159,7 +159,7 @@ class ExponentialLR(_Factors):
 
 
 class PolynomialLR(_Factors):
-    """The rate falls to 0 in `total_iters` steps: lr_t = base_lr (1 - t / total_iters)^power.
+    """The rate falls to 0 in `total_iters` steps: lr_t = base_lr (1 - t / total_iters)^power up to there, then 0.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.PolynomialLR.html
     """
