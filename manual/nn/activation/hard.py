@@ -62,6 +62,11 @@ class ReLU6(Hardtanh):
         return ""
 
 
+def hardsigmoid(x: Array) -> Array:
+    """Return x/6 + 1/2, held between 0 and 1."""
+    return np.where(x.real <= -3, 0, np.where(x.real >= 3, 1, x / 6 + 0.5))
+
+
 class Hardsigmoid(Elementwise):
     """y = x/6 + 1/2, held between 0 and 1: a sigmoid of three straight lines.
 
@@ -78,7 +83,7 @@ class Hardsigmoid(Elementwise):
 
     def function(self, x: Array) -> Array:
         """Return y, of the shape of x."""
-        return np.where(x.real <= -3, 0, np.where(x.real >= 3, 1, x / 6 + 0.5))
+        return hardsigmoid(x)
 
     def gradient(self, grad_output: Array, x: Array) -> Array:
         """Return grad_output * dy/dx."""
@@ -104,7 +109,7 @@ class Hardswish(Elementwise):
 
     def function(self, x: Array) -> Array:
         """Return y, of the shape of x."""
-        y: Array = x * np.where(x.real <= -3, 0, np.where(x.real >= 3, 1, x / 6 + 0.5))
+        y: Array = x * hardsigmoid(x)
         return y
 
     def gradient(self, grad_output: Array, x: Array) -> Array:
