@@ -86,7 +86,8 @@ class NormBase(Affine):
             n = math.prod(input.shape[axis] for axis in axes)
             if n == 1:
                 raise ValueError(
-                    f"{type(self).__name__}: in an input of shape {input.shape} each value is its own mean"
+                    f"{type(self).__name__}: in an input of shape {input.shape} each value is its own mean; "
+                    "give two values or more for every mean"
                 )
             mean, var = moments(input, axes)  # (..., C, 1, ..., 1)
             if self.track_running_stats:

@@ -71,13 +71,18 @@ class Unflatten(Module):
         """
         check_array(x, "Unflatten")
         if not -x.ndim <= self.dim < x.ndim:
-            raise IndexError(f"Unflatten: x has {x.ndim} axes, and none is axis {self.dim}")
+            raise IndexError(
+                f"Unflatten: x has {x.ndim} axes, and none is axis {self.dim}; use {-x.ndim} to {x.ndim - 1}"
+            )
         dim = self.dim % x.ndim
         known = math.prod(size for size in self.unflattened_size if size != -1)
         rest = x.shape[dim] // known if known else -1  # 0 / 0 may be any size, and nothing else makes up for a 0
         sizes = tuple(rest if size == -1 else size for size in self.unflattened_size)
         if math.prod(sizes) != x.shape[dim] or -1 in sizes:
-            raise ValueError(f"Unflatten: {self.unflattened_size} does not multiply up to {x.shape[dim]}, axis {dim}")
+            raise ValueError(
+                f"Unflatten: {self.unflattened_size} does not multiply up to {x.shape[dim]}, axis {dim}; "
+                "give sizes with this product, one of them -1 for the rest"
+            )
         return x.reshape((*x.shape[:dim], *sizes, *x.shape[dim + 1 :])), x.shape
 
     def backward(self, grad_output: Array, saved: tuple[int, ...], *, input_grad: bool = True) -> Array | None:

@@ -242,7 +242,8 @@ def _kaiming(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
 def _array(tensor: Tensor) -> Array:
     array = tensor.data if isinstance(tensor, Parameter) else tensor
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-        raise TypeError("initial values go into a Parameter or an array of floats; pass layer.weight")
+        given = getattr(array, "dtype", type(array).__name__)
+        raise TypeError(f"initial values go into a Parameter or an array of floats, not {given}; pass layer.weight")
     return array
 
 

@@ -40,8 +40,11 @@ class BCELoss(_WeightedLoss):
         """Return the loss and `saved` = (input, target). Raises ValueError for an input outside [0, 1]."""
         self._check(input, target)
         self._check_weight("weight", input)
-        if ((input.real < 0) | (input.real > 1)).any():
-            raise ValueError("BCELoss takes probabilities in [0, 1]; for logits use BCEWithLogitsLoss")
+        outside = input[(input.real < 0) | (input.real > 1)]
+        if outside.size:
+            raise ValueError(
+                f"BCELoss takes probabilities in [0, 1], not {outside[0]}; for logits use BCEWithLogitsLoss"
+            )
         with np.errstate(divide="ignore"):  # log 0 = -inf is what the floor of -100 is for
             log_p, log_q = at_least(np.log(input), -100), at_least(np.log1p(-input), -100)
         return self._reduce(self._weigh((target - 1) * log_q - target * log_p)), (input, target)

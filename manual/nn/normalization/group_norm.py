@@ -50,7 +50,9 @@ class GroupNorm(Affine):
     ) -> None:
         unsupported("GroupNorm", device=device)
         if num_groups <= 0 or num_channels < 0 or num_channels % num_groups:
-            raise ValueError(f"GroupNorm: {num_channels} channels do not make {num_groups} groups of one size")
+            raise ValueError(
+                f"GroupNorm: {num_channels} channels do not make {num_groups} groups of one size; give a divisor"
+            )
         self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
         super().__init__((num_channels,), affine, bias, dtype)
 
@@ -70,7 +72,10 @@ class GroupNorm(Affine):
             raise ValueError(f"GroupNorm takes (N, {self.num_channels}, ...), but was given shape {input.shape}")
         groups = self._groups(input)
         if groups.shape[0] * groups.shape[2] == 1:
-            raise ValueError(f"GroupNorm: an input of shape {input.shape} has one value a group, which is its mean")
+            raise ValueError(
+                f"GroupNorm: an input of shape {input.shape} has one value a group, which is its mean; "
+                "give fewer groups"
+            )
         xhat, rstd = standardize(groups, *moments(groups, (2,)), eps=self.eps)  # (N, groups, n), (N, groups, 1)
         xhat = xhat.reshape(input.shape)  # (N, C, ...)
         return self._affine(xhat, (1,)), (xhat, rstd)

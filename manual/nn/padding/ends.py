@@ -88,7 +88,9 @@ def check_ends(who: str, shape: Sizes, ends: Ends, mode: str) -> None:
     for size, (before, after) in zip(shape, ends, strict=True):
         left = size + min(before, 0) + min(after, 0)
         if mode == "reflect" and max(before, after) >= size:
-            raise ValueError(f"{who}: reflection of {before, after} entries at an axis of {size}; it has {size - 1}")
+            raise ValueError(
+                f"{who}: reflection of {before, after} entries at an axis of {size}; it has {size - 1} to mirror"
+            )
         if mode == "circular" and max(before, after) > left:
             raise ValueError(f"{who}: {before, after} entries from the other end of an axis with {left}; give {left}")
         if mode in ("reflect", "replicate") and size + before + after < 1:
