@@ -17,12 +17,12 @@ class GroupNorm(Affine):
 
         mean[s,r]   = (1/n) sum_(c in r) sum_p x[s,c,p]
         var[s,r]    = (1/n) sum_(c in r) sum_p (x[s,c,p] - mean[s,r])^2         the biased one
-        xhat[s,c,p] = (x[s,c,p] - mean[s,r]) / sqrt(var[s,r] + eps)             r the group of c
+        xhat[s,c,p] = (x[s,c,p] - mean[s,r]) rstd[s,r]                          rstd[s,r] = 1 / sqrt(var[s,r] + eps)
         y[s,c,p]    = xhat[s,c,p] weight[c] + bias[c]
 
-    One group is LayerNorm over (C, ...) with one weight a channel, C groups are InstanceNorm. The statistics have the
-    axes (sample, group) and the parameters the axis (channel), so that the sums of the backward differ. With
-    g = dL/dy and G[s,c,p] = dL/dxhat[s,c,p] = g[s,c,p] weight[c]:
+    with r the group of c. One group is LayerNorm over (C, ...) with one weight a channel, C groups are InstanceNorm.
+    The statistics have the axes (sample, group) and the parameters the axis (channel), so that the sums of the backward
+    differ. With g = dL/dy and G[s,c,p] = dL/dxhat[s,c,p] = g[s,c,p] weight[c]:
 
         dL/dweight[c]  = sum_s sum_p g[s,c,p] xhat[s,c,p]         dL/dbias[c] = sum_s sum_p g[s,c,p]
         dL/dx[s,c,p]   = rstd[s,r] (G[s,c,p] - mean_r(G) - xhat[s,c,p] mean_r(G xhat))
