@@ -25,7 +25,8 @@ class ELU(Elementwise):
 
     For NaN torch gives grad_output or NaN, depending on where in the array it stands; here it is grad_output.
 
-    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ELU.html
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ELU.html; Clevert et al. 2015,
+    https://arxiv.org/abs/1511.07289
     """
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
@@ -56,7 +57,8 @@ class CELU(Elementwise):
 
     For NaN torch gives grad_output or NaN, depending on where in the array it stands; here it is grad_output.
 
-    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.CELU.html
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.CELU.html; Barron 2017,
+    https://arxiv.org/abs/1704.07483
     """
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:

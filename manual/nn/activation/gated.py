@@ -24,7 +24,8 @@ class SiLU(Elementwise):
 
     At -inf, y is -inf * 0 = NaN, as in torch, and at both infinities so is the gradient.
 
-    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.SiLU.html
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.SiLU.html; Elfwing et al. 2017,
+    https://arxiv.org/abs/1702.03118; as swish: Ramachandran et al. 2017, https://arxiv.org/abs/1710.05941
     """
 
     def __init__(self, inplace: bool = False) -> None:
@@ -53,7 +54,8 @@ class Mish(Elementwise):
 
     At -inf, y is -inf * 0 = NaN, as in torch, and at both infinities so is the gradient.
 
-    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Mish.html
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Mish.html; Misra 2019,
+    https://arxiv.org/abs/1908.08681
     """
 
     def __init__(self, inplace: bool = False) -> None:

@@ -101,7 +101,8 @@ class Hardswish(Elementwise):
     At -inf, y is -inf * 0 = NaN, as in torch. For NaN torch gives grad_output, in float64 also NaN, depending on where
     in the array it stands; here it is grad_output.
 
-    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Hardswish.html
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Hardswish.html; Howard et al. 2019,
+    https://arxiv.org/abs/1905.02244
     """
 
     def __init__(self, inplace: bool = False) -> None:
