@@ -140,7 +140,7 @@ class RReLU(Module):
     gradient of another function.
 
     In training a = lower + (upper - lower) u, with one number u of [0, 1) drawn for every entry of x, also where x > 0
-    and a is not used.
+    and a is not used. For NaN r is 1; in evaluation torch, which takes LeakyReLU there, has r = a.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.RReLU.html; Xu et al. 2015,
     https://arxiv.org/abs/1505.00853
