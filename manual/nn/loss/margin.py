@@ -89,7 +89,7 @@ class MultiMarginLoss(_ClassLoss):
     def forward(self, input: Array, target: Array) -> tuple[Array, Any]:
         """Return the loss and `saved` = (max(0, z) of the wrong classes, 1 at the target, w[t] / C)."""
         self._check_input(input)
-        check_axes("MultiMarginLoss", input)
+        check_scores("MultiMarginLoss", input)
         t, _ = self._classes(input, target, None)  # (N,)
         w = self._class_weights(input)[t] / input.shape[-1]  # (N,)
         right = one_hot(t, input.shape[-1])  # (N, C)
@@ -149,7 +149,7 @@ class MultiLabelMarginLoss(_Loss):
     def _check_labels(self, input: Array, target: Array) -> None:
         who = "MultiLabelMarginLoss"
         check_dtypes(who, input=input)
-        check_axes(who, input)
+        check_scores(who, input)
         if not isinstance(target, np.ndarray) or target.dtype != np.int64:
             kind = getattr(target, "dtype", type(target).__name__)
             raise TypeError(f"{who} takes lists of classes as int64, ended by -1, not {kind}: use astype(np.int64)")
@@ -159,7 +159,7 @@ class MultiLabelMarginLoss(_Loss):
             raise IndexError(f"{who}: target {wrong[0]} is no class: they are 0 to {input.shape[-1] - 1}, or -1")
 
 
-def check_axes(who: str, input: Array) -> None:
+def check_scores(who: str, input: Array) -> None:
     """Raise ValueError for an input that is neither (N, C) nor (C,), or has no class."""
     if input.ndim not in (1, 2) or not input.shape[-1]:
         raise ValueError(f"{who} takes (N, C) or (C,) with C >= 1 classes, not an input of shape {input.shape}")
