@@ -1,6 +1,5 @@
 """Schedulers made of schedulers: one after the other, or all at once."""
 
-import copy
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,12 +26,9 @@ class _Composed(LRScheduler):
                 raise ValueError(f"{who}: scheduler {i} is of another optimizer; build all on one")
         self.optimizer, self._schedulers = optimizer, list(schedulers)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state, with a list of the states of the schedulers inside."""
-        state: dict[str, Any] = {"_schedulers": [scheduler.state_dict() for scheduler in self._schedulers]}
-        kept = {key: value for key, value in vars(self).items() if key not in ("optimizer", "_schedulers")}
-        state |= copy.deepcopy(kept)
-        return state
+    def _inside(self) -> dict[str, Any]:
+        """Return a list of the states of the schedulers inside."""
+        return {"_schedulers": [scheduler.state_dict() for scheduler in self._schedulers]}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over a state, and hand the schedulers inside theirs."""

@@ -214,14 +214,11 @@ class CyclicLR(_Cycled):
             return 0.5 ** (x - 1)
         return self.gamma**x if self.mode == "exp_range" else 1.0
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state, with the attributes of a scale_fn that is an object, and None for a function."""
+    def _inside(self) -> dict[str, Any]:
+        """Return the attributes of a scale_fn that is an object, and None for a function."""
         function = self._scale_fn_custom
         inside = None if function is None or isinstance(function, FunctionType) else vars(function)
-        state = {"_scale_fn_custom": copy.deepcopy(inside)}
-        kept = {key: value for key, value in vars(self).items() if key not in ("optimizer", "_scale_fn_custom")}
-        state |= copy.deepcopy(kept)
-        return state
+        return {"_scale_fn_custom": copy.deepcopy(inside)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over a state; scale_fn stays this scheduler's, with the attributes that the state has."""

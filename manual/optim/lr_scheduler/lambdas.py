@@ -30,13 +30,10 @@ class LambdaLR(LRScheduler):
         """Return base_lr lr_lambda(t) for every group."""
         return [base * function(self.last_epoch) for base, function in zip(self.base_lrs, self.lr_lambdas, strict=True)]
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state, with the attributes of each function that is an object, and None for the others."""
+    def _inside(self) -> dict[str, Any]:
+        """Return the attributes of each function that is an object, and None for the others."""
         inside = [None if isinstance(f, FunctionType) else copy.deepcopy(vars(f)) for f in self.lr_lambdas]
-        state: dict[str, Any] = {"lr_lambdas": inside}
-        kept = {key: value for key, value in vars(self).items() if key not in ("optimizer", "lr_lambdas")}
-        state |= copy.deepcopy(kept)
-        return state
+        return {"lr_lambdas": inside}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over a state; the functions stay this scheduler's, with the attributes that the state has."""

@@ -83,7 +83,13 @@ class LRScheduler:
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the scheduler knows but the optimizer, under torch's names."""
-        return {key: copy.deepcopy(value) for key, value in vars(self).items() if key != "optimizer"}
+        inside = self._inside()
+        rest = {key: value for key, value in vars(self).items() if key != "optimizer" and key not in inside}
+        return inside | copy.deepcopy(rest)
+
+    def _inside(self) -> dict[str, Any]:
+        """Return the states of what has one of its own: schedulers, or functions that are objects."""
+        return {}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over a state of ours or of torch's. Raises KeyError where it is one of another scheduler."""
