@@ -85,6 +85,9 @@ class Optimizer:
         who = type(self).__name__
         if not isinstance(param_group, dict):
             raise TypeError(f'{who}: a group is a dictionary {{"params": ...}}, not {type(param_group).__name__}')
+        if "params" not in param_group:
+            given_names = ", ".join(param_group) or "nothing"
+            raise KeyError(f'{who}: a group has no "params", only {given_names}; give its parameters there')
         given = param_group["params"]
         if isinstance(given, set):
             raise TypeError(f"{who}: a set of parameters has no order, which state_dict() relies on; pass a list")

@@ -185,6 +185,7 @@ def test_what_is_no_list_of_parameters():
         ([], ValueError, r"no parameters"),
         ([{"params": {p, q}}], TypeError, "a set of parameters has no order"),
         ([{"params": [p]}, q], TypeError, "a group is a dictionary"),
+        ([{"lr": 0.1, "eps": 0}], KeyError, 'has no "params", only lr, eps; give'),
         ([p, np.ones(3)], TypeError, "takes parameters"),
         ([p, q, p], ValueError, "twice"),
         ([{"params": [p]}, {"params": [q, p]}], ValueError, "twice"),
