@@ -10,7 +10,7 @@ from manual.nn.activation.rectifier import LeakyReLU, PReLU, ReLU, RReLU, relu
 from manual.nn.activation.shrink import Hardshrink, Softshrink
 from manual.nn.activation.sigmoid import LogSigmoid, Sigmoid, Softplus, sigmoid, softplus
 from manual.nn.activation.softmax import LogSoftmax, Softmax, Softmax2d, Softmin, log_softmax, softmax, softmax_backward
-from manual.nn.activation.tanh import Softsign, Tanh, Tanhshrink
+from manual.nn.activation.tanh import Softsign, Tanh, Tanhshrink, tanh
 
 __all__ = [
     "CELU",
@@ -52,4 +52,5 @@ __all__ = [
     "softmax",
     "softmax_backward",
     "softplus",
+    "tanh",
 ]

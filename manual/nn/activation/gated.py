@@ -6,6 +6,7 @@ from manual.module import Array, Module, check_array, unsupported
 from manual.nn.activation.axis import check_axis
 from manual.nn.activation.elementwise import Elementwise, beyond_the_finite
 from manual.nn.activation.sigmoid import sigmoid, softplus
+from manual.nn.activation.tanh import tanh
 
 
 def silu(x: Array) -> Array:
@@ -63,12 +64,12 @@ class Mish(Elementwise):
 
     def function(self, x: Array) -> Array:
         """Return y, of the shape of x."""
-        y: Array = x * np.tanh(softplus(x))
+        y: Array = x * tanh(softplus(x))
         return y
 
     def gradient(self, grad_output: Array, x: Array) -> Array:
         """Return grad_output * dy/dx."""
-        t = np.tanh(softplus(x))
+        t = tanh(softplus(x))
         grad_input: Array = grad_output * (t + x * ((1 - t) * (1 + t) * sigmoid(x)))
         return grad_input
 

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from manual.module import Array, check_array
-from manual.nn.activation import relu, sigmoid
+from manual.nn.activation import relu, sigmoid, tanh
 
 State = tuple[Array, ...]  # (h,), and (h, c) of an LSTM
 StateGrad = tuple[Array | float, ...]
@@ -162,16 +162,6 @@ class GRUStep:
         grad_a = np.concatenate([*gates, grad_s], axis=-1)  # (..., 3 H)
         grad_p = np.concatenate([*gates, grad_s * r], axis=-1)
         return grad_a, grad_p, (grad_h * z,)
-
-
-def tanh(x: Array) -> Array:
-    """Return np.tanh(x), for float32 rounded from that of float64.
-
-    NumPy's tanh of float32 is off by up to 1.4 units in the last place (torch's by 0.5), and 1 - y^2 multiplies this
-    by 2 / (1 - y^2), again at every step back through time.
-    """
-    result: Array = np.tanh(x, dtype=np.result_type(x.dtype, np.float64)).astype(x.dtype)
-    return result
 
 
 def initial_state(who: str, step: Step, hx: Any, shapes: tuple[tuple[int, ...], ...], dtype: np.dtype[Any]) -> State:
