@@ -13,9 +13,9 @@ from manual.nn import Linear, Sequential, Sigmoid
 class MLP(Sequential):
     """a_l = f(z_l), z_l = a_(l-1) W_l^T + b_l for every layer l; f is the sigmoid.
 
-    Backpropagation, with delta_l = dL/dz_l and a_0 = x:
+    Backpropagation, with delta_l = dL/dz_l, a_0 = x and K layers:
 
-        delta_L = dL/da_L f'(z_L)         delta_(l-1) = (delta_l W_l) f'(z_(l-1))
+        delta_K = dL/da_K f'(z_K)         delta_(l-1) = (delta_l W_l) f'(z_(l-1))
         dL/dW_l = delta_l^T a_(l-1)       dL/db_l = sum over samples of delta_l
 
     Nothing of that is written here: it is what Sequential, Linear and Sigmoid give when they are chained.

@@ -38,9 +38,9 @@ class _ConvNd(Module):
     ) -> None:
         who, axes = type(self).__name__, self.axes
         unsupported(who, device=device)
-        self.in_channels, self.out_channels, self.groups = whole_numbers(
-            who, 1, 3, channels_and_groups=(in_channels, out_channels, groups)
-        )
+        (self.in_channels,) = whole_numbers(who, 1, 1, in_channels=in_channels)
+        (self.out_channels,) = whole_numbers(who, 1, 1, out_channels=out_channels)
+        (self.groups,) = whole_numbers(who, 1, 1, groups=groups)
         if in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"{who}({in_channels}, {out_channels}): {groups} groups do not divide both; give a divisor"

@@ -136,8 +136,9 @@ class GaussianNLLLoss(_Loss):
                     f"{who}: var {var.shape} is not the input's shape {input.shape}, nor that with one axis 1 or "
                     "without the last; nor a float"
                 )
-        if (np.asarray(var).real < 0).any():
-            raise ValueError(f"{who}: a variance is below 0; a network that gives log v takes np.exp of it")
+        below = np.asarray(var).real[np.asarray(var).real < 0]
+        if below.size:
+            raise ValueError(f"{who}: a variance is {below[0]}, below 0; a network that gives log v takes np.exp of it")
 
 
 class PoissonNLLLoss(_Loss):

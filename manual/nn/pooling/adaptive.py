@@ -48,6 +48,7 @@ def windows_of(shape: Sizes, counts: Sizes) -> Iterator[tuple[Place, Place]]:
     """Yield the place of every window in the output, and the index of its entries in the input."""
     for place in np.ndindex(counts):
         axes = zip(place, shape, counts, strict=True)
+        # from floor(p n / count) to ceil((p + 1) n / count)
         yield (..., *place), (..., *(slice(p * n // count, -(-(p + 1) * n // count)) for p, n, count in axes))
 
 
