@@ -108,8 +108,9 @@ def orthogonalized(
 
     The coefficients. Those with p(1) = 1 and p'(1) = 0 (15/8, -10/8, 3/8) converge to 1, but a small s grows by 1.9 a
     step only. Jordan's choice makes p'(0) = a = 3.4445 as large as can be under the condition that values, once they
-    are there, stay around 1: p's fixed point near 1, at 0.87, repels (p' = -1.6), and they wander in [0.68, 1.14]. Five steps lift all
-    s above 0.01 into about that range. Better than exact and slower, since U V^T is not needed exactly.
+    are there, stay around 1: p's fixed point near 1, at 0.87, repels (p' = -1.6), and they wander in [0.68, 1.14].
+    Five steps lift all s above 0.01 into about that range. Better than exact and slower, since U V^T is not needed
+    exactly.
 
     D is turned so that A is the smaller of the two squares; U S' V^T does not depend on that.
     """
