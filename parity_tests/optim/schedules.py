@@ -97,6 +97,9 @@ CASES = {
     "restarts after multiplying": lambda s, o: s.SequentialLR(
         o, [s.MultiplicativeLR(o, LAMBDAS), s.CosineAnnealingWarmRestarts(o, 7)], [12]
     ),
+    "restarts, then falling": lambda s, o: s.SequentialLR(
+        o, [s.CosineAnnealingWarmRestarts(o, 7), s.ExponentialLR(o, 0.9)], [12]
+    ),
     "a row of one": lambda s, o: s.SequentialLR(o, [s.ExponentialLR(o, 0.9)], []),
     "a row in a row": lambda s, o: s.SequentialLR(
         o, [s.SequentialLR(o, [s.ConstantLR(o), s.ExponentialLR(o, 0.9)], [7]), s.StepLR(o, 3)], [20]

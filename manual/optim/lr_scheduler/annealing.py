@@ -74,6 +74,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     def step(self, epoch: float | None = None) -> None:
         """Count one step on, or go to `epoch`, and set the rates."""
+        if epoch is None and self.last_epoch < 0:  # the first step, and SequentialLR's first step over again
+            epoch = 0
         if epoch is None:
             epoch, self.T_cur = self.last_epoch + 1, self.T_cur + 1
             if self.T_cur >= self.T_i:
