@@ -157,8 +157,8 @@ class Optimizer:
             {**self.defaults, **name, **new, "params": group["params"]}
             for name, group, new in zip(names, self.param_groups, saved, strict=True)
         ]
-        for group in groups:
-            self._check(group)
+        for group in groups:  # but for the rate, which a scheduler's rounding, or its last step, may take below 0
+            self._check({**group, "lr": self.defaults["lr"]})
         self.state, self.param_groups = state, groups
 
     def __repr__(self) -> str:

@@ -141,7 +141,7 @@ def test_a_state_that_does_not_fit_changes_nothing():
         ([{**group, "params": [0]}], {}, ValueError, r"groups of \[1\]"),
         ([group], {1: entry}, ValueError, r"exp_avg has shape \(2,\), but the parameter \(3,\)"),
         ([group], {0: {"exp_avg": torch.ones(2)}}, TypeError, r"exp_avg is a Tensor.*\.numpy\(\)"),
-        ([{**group, "lr": -1}], {0: entry}, ValueError, "learning rate"),
+        ([{**group, "eps": -1}], {0: entry}, ValueError, "eps is -1"),
         ([{**group, "fused": True}], {0: entry}, NotImplementedError, "fused"),
         ([group], {2: entry}, KeyError, "2"),
     ]:
@@ -149,3 +149,21 @@ def test_a_state_that_does_not_fit_changes_nothing():
             optimizer.load_state_dict({"state": state, "param_groups": groups})
         assert optimizer.param_groups[0]["lr"] == 0.5
         assert not optimizer.state
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lambda s, o: s.LinearLR(o, end_factor=0.0, total_iters=5),
+        lambda s, o: s.OneCycleLR(o, 0.1, total_steps=5, anneal_strategy="linear", cycle_momentum=False),
+    ],
+)
+def test_a_rate_that_a_scheduler_took_below_0_is_loaded(schedule):
+    p = nn.Parameter(np.ones(2))
+    saved, loaded = optim.SGD([p], lr=0.001), optim.SGD([p], lr=0.5)
+    scheduler = schedule(optim.lr_scheduler, saved)
+    for _ in range(5):
+        scheduler.step()
+    assert saved.param_groups[0]["lr"] < 0
+    loaded.load_state_dict(saved.state_dict())
+    assert loaded.param_groups[0]["lr"] == saved.param_groups[0]["lr"]
