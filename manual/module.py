@@ -270,6 +270,13 @@ def sum_over(x: Array, axes: tuple[int, ...]) -> Array:
     return np.asarray((np.ones(len(rows), x.dtype) @ rows).reshape(shape))
 
 
+def plain(option: Any) -> Any:
+    """Return numbers as Python's: NumPy computes with those in the parameter's own dtype."""
+    if isinstance(option, tuple | list):
+        return tuple(plain(part) for part in option)
+    return option.item() if isinstance(option, np.ndarray | np.generic) else option
+
+
 def unsupported(who: str, **arguments: Any) -> None:
     """Raise NotImplementedError for the first argument of torch's that is set but not written by hand here."""
     for name, value in arguments.items():

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from manual.module import Array, Module, check_array, unsupported
+from manual.module import Array, Module, check_array, plain, unsupported
 
 
 class Dropout(Module):
@@ -30,7 +30,7 @@ class Dropout(Module):
         unsupported("Dropout", inplace=inplace or None)
         if not 0 <= p <= 1:
             raise ValueError(f"Dropout: p is the probability that an entry is dropped, from 0 to 1, not {p}")
-        self.p = p
+        self.p = plain(p)
         self.generator = np.random.default_rng() if generator is None else generator
 
     def extra_repr(self) -> str:

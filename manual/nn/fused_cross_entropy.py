@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from manual.module import Array, Module, Parameter, check_array
+from manual.module import Array, Module, Parameter, check_array, plain
 from manual.nn.linear import Linear
 
 Saved = tuple[Array, Array, Array, Array]
@@ -93,7 +93,7 @@ class LinearCrossEntropy(Module):
                 f"not {num_classes}, {row_chunk} and {class_chunk}"
             )
         self.in_features, self.num_classes = in_features, num_classes
-        self.ignore_index, self.reduction, self.label_smoothing = ignore_index, reduction, label_smoothing
+        self.ignore_index, self.reduction, self.label_smoothing = ignore_index, reduction, plain(label_smoothing)
         self.row_chunk, self.class_chunk = row_chunk, class_chunk
         drawn = Linear(in_features, num_classes, bias, dtype=dtype, generator=generator)
         self.weight: Parameter = drawn.weight

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from manual.module import Array, Module, check_array
+from manual.module import Array, Module, check_array, plain
 
 Grads = tuple[Array | None, Array, Array]
 Tile = tuple[slice, slice]
@@ -46,7 +46,7 @@ class NaiveAttention(Module):
     """
 
     def __init__(self, is_causal: bool = False, scale: float | None = None) -> None:
-        self.is_causal, self.scale = is_causal, scale
+        self.is_causal, self.scale = is_causal, plain(scale)
 
     def extra_repr(self) -> str:
         """Return the options."""
@@ -134,7 +134,7 @@ class TiledAttention(Module):
     ) -> None:
         if query_block < 1 or key_block < 1:
             raise ValueError(f"TiledAttention: a block has 1 row or more, not {query_block} and {key_block}")
-        self.is_causal, self.scale = is_causal, scale
+        self.is_causal, self.scale = is_causal, plain(scale)
         self.query_block, self.key_block = query_block, key_block
 
     def extra_repr(self) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from manual.module import Array, Parameter, unsupported
+from manual.module import Array, Parameter, plain, unsupported
 
 Options = dict[str, Any]
 State = Mapping[str, Any]  # arrays by torch's names; a rule may hand back a number for one
@@ -62,7 +62,7 @@ class Optimizer:
         loss = None if closure is None else closure()
         with np.errstate(all="ignore"):  # what is too large becomes inf, then NaN, as in torch
             for group in self.param_groups:
-                self._step_group(group["params"], {name: _plain(option) for name, option in group.items()})
+                self._step_group(group["params"], {name: plain(option) for name, option in group.items()})
         return loss
 
     def _step_group(self, parameters: list[Parameter], options: Options) -> None:
@@ -167,13 +167,6 @@ class Optimizer:
             options = (f"    {key}: {group[key]}\n" for key in sorted(group) if key != "params")
             text += f"\nParameter Group {i}\n" + "".join(options)
         return f"{type(self).__name__} ({text})"
-
-
-def _plain(option: Any) -> Any:
-    """Return numbers as Python's: NumPy computes with those in the parameter's own dtype."""
-    if isinstance(option, tuple | list):
-        return tuple(_plain(part) for part in option)
-    return option.item() if isinstance(option, np.ndarray | np.generic) else option
 
 
 def _loaded(who: str, key: str, value: Any, parameter: Parameter) -> Array:

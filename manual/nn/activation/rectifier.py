@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import DTypeLike
 
-from manual.module import Array, Module, Parameter, check_array, sum_over, unsupported
+from manual.module import Array, Module, Parameter, check_array, plain, sum_over, unsupported
 from manual.nn.activation.elementwise import Elementwise, beyond_the_finite
 
 
@@ -157,7 +157,7 @@ class RReLU(Module):
         unsupported("RReLU", inplace=inplace or None)
         if not lower <= upper:
             raise ValueError(f"RReLU(lower={lower}, upper={upper}): lower must not be above upper")
-        self.lower, self.upper = lower, upper
+        self.lower, self.upper = plain(lower), plain(upper)
         self.generator = np.random.default_rng() if generator is None else generator
 
     def extra_repr(self) -> str:

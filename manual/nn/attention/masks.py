@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from manual.module import Array
+from manual.module import Array, plain
 
 
 def causal_mask(queries: int, keys: int, dtype: DTypeLike) -> Array:
@@ -56,7 +56,8 @@ def dropout_mask(
     if p == 0:
         return None
     kept = generator.random(shape) >= p
-    return kept.astype(dtype) / (1 - p if p < 1 else 1)
+    M: Array = kept.astype(dtype) / plain(1 - p if p < 1 else 1)
+    return M
 
 
 def check_probability(p: float, name: str, who: str) -> None:

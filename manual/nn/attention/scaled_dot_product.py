@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from manual.module import Array, check_array
+from manual.module import Array, check_array, plain
 from manual.nn.attention.attend import Saved, attend, attend_backward, softmax_or_zero
 from manual.nn.attention.masks import additive, causal_mask, check_mask, check_probability, dropout_mask
 
@@ -49,7 +49,7 @@ def scaled_dot_product_attention(
     shape, dtype = (*query.shape[:-1], key.shape[-2]), query.real.dtype
     B = _bias(attn_mask, is_causal, shape, dtype)
     M = dropout_mask(shape, dropout_p, dtype, generator)  # (..., L, S)
-    scale = 1 / math.sqrt(max(query.shape[-1], 1)) if scale is None else scale  # where E = 0, all scores are 0
+    scale = 1 / math.sqrt(max(query.shape[-1], 1)) if scale is None else plain(scale)  # where E = 0, all scores are 0
     K, V = (x.repeat(group, axis=-3) if group > 1 else x for x in (key, value))  # (..., Hq, S, E)
     Y, _, saved = attend(query, K, V, B, M, scale, softmax_or_zero)
     return Y, (saved, group)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from manual.module import Array
+from manual.module import Array, plain
 from manual.nn.loss.classification import _ClassLoss, one_hot
 from manual.nn.loss.reduction import _Loss, as_floats, at_least, check_dtypes, check_shapes, differentiable
 
@@ -84,7 +84,7 @@ class MultiMarginLoss(_ClassLoss):
         super().__init__(weight, size_average, reduce, reduction)
         if p not in (1, 2):
             raise ValueError(f"MultiMarginLoss(p={p}): p is 1 or 2")
-        self.p, self.margin = p, float(margin)
+        self.p, self.margin = plain(p), float(margin)
 
     def forward(self, input: Array, target: Array) -> tuple[Array, Any]:
         """Return the loss and `saved` = (max(0, z) of the wrong classes, 1 at the target, w[t] / C)."""

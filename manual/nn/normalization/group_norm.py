@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import DTypeLike
 
-from manual.module import Array, check_array, unsupported
+from manual.module import Array, check_array, plain, unsupported
 from manual.nn.normalization.standardize import Affine, Saved, moments, standardize, standardize_backward
 
 
@@ -53,7 +53,7 @@ class GroupNorm(Affine):
             raise ValueError(
                 f"GroupNorm: {num_channels} channels do not make {num_groups} groups of one size; give a divisor"
             )
-        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
+        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, plain(eps)
         super().__init__((num_channels,), affine, bias, dtype)
 
     def extra_repr(self) -> str:

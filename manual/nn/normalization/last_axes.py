@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import DTypeLike
 
-from manual.module import Array, check_array, unsupported
+from manual.module import Array, check_array, plain, unsupported
 from manual.nn.normalization.standardize import (
     Affine,
     Axes,
@@ -57,7 +57,7 @@ class LayerNorm(Affine):
         dtype: DTypeLike = np.float32,
     ) -> None:
         unsupported("LayerNorm", device=device)
-        self.normalized_shape, self.eps = sizes_of(normalized_shape, "LayerNorm"), eps
+        self.normalized_shape, self.eps = sizes_of(normalized_shape, "LayerNorm"), plain(eps)
         super().__init__(self.normalized_shape, elementwise_affine, bias, dtype)
 
     def extra_repr(self) -> str:
@@ -123,7 +123,7 @@ class RMSNorm(Affine):
         dtype: DTypeLike = np.float32,
     ) -> None:
         unsupported("RMSNorm", device=device)
-        self.normalized_shape, self.eps = sizes_of(normalized_shape, "RMSNorm"), eps
+        self.normalized_shape, self.eps = sizes_of(normalized_shape, "RMSNorm"), plain(eps)
         super().__init__(self.normalized_shape, elementwise_affine, False, dtype)
 
     def extra_repr(self) -> str:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from manual.module import Array, Module, check_array
+from manual.module import Array, Module, check_array, plain
 
 
 class LocalResponseNorm(Module):
@@ -35,7 +35,7 @@ class LocalResponseNorm(Module):
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         if not isinstance(size, int | np.integer) or size < 1:
             raise ValueError(f"LocalResponseNorm: size is a number of channels, 1 or above, not {size}")
-        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+        self.size, self.alpha, self.beta, self.k = plain((size, alpha, beta, k))
 
     def extra_repr(self) -> str:
         """Return the arguments."""
