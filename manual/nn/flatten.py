@@ -18,6 +18,10 @@ class Flatten(Module):
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         self.start_dim, self.end_dim = start_dim, end_dim
 
+    def extra_repr(self) -> str:
+        """Return the first and the last axis."""
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
     def forward(self, x: Array) -> tuple[Array, tuple[int, ...]]:
         """Return y and `saved` = the shape of x.
 

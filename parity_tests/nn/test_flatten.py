@@ -26,6 +26,10 @@ def test_flatten_a_scalar_as_torch_does():
     check(lambda nn: nn.Flatten(0), normal())
 
 
+def test_repr():
+    assert repr(nn.Flatten(2, -1)) == repr(torch.nn.Flatten(2, -1))
+
+
 def test_axes_that_do_not_fit():
     with pytest.raises(IndexError, match="axis 2"):
         nn.Flatten(2).forward(np.ones((2, 3)))
