@@ -185,6 +185,8 @@ class Module:
                 raise TypeError(
                     f"{key} is a {type(state[key]).__name__}, not a numpy array; of a tensor, take .numpy()"
                 )
+            if state[key].dtype.kind not in "fciub":
+                raise TypeError(f"{key} is of {state[key].dtype}, not of numbers: write {key}.astype(np.{value.dtype})")
             if state[key].dtype.kind == "c" and value.dtype.kind != "c":
                 raise TypeError(f"{key} is complex, but {type(self).__name__} is real: an imaginary part would be lost")
             if np.shape(state[key]) != value.shape:

@@ -211,6 +211,15 @@ def test_tensors_and_complex_numbers_are_not_loaded():
         hand.load_state_dict({"weight": np.zeros((2, 2), complex), "bias": np.zeros(2)})
 
 
+@pytest.mark.parametrize("bias", [np.array(["a", "b"]), np.array([None, 1.0])])
+def test_what_is_no_number_is_not_loaded(bias):
+    hand = nn.Linear(2, 2)
+    before = hand.weight.data.copy()
+    with pytest.raises(TypeError, match=r"bias is of .*, not of numbers"):
+        hand.load_state_dict({"weight": np.ones((2, 2)), "bias": bias})
+    assert np.array_equal(hand.weight.data, before)
+
+
 @pytest.mark.parametrize("make", [lambda: nn.Linear(2, 2, dtype=int), lambda: nn.Linear(2, 2).to(int)])
 def test_parameters_are_floats(make):
     with pytest.raises(TypeError, match="floats, not int64"):
