@@ -9,8 +9,8 @@ MINUS_ZERO = "-0 is equal to 0, and every sum and product with it"
 EQUIVALENT: Equivalent = {
     ("manual/nn/attention/masks.py", "dropout_mask"): {
         (
-            "return kept.astype(dtype) / (1 - p if p < 1 else 1)",
-            "return kept.astype(dtype) / (1 - p if p < 1 else 2)",
+            "M: Array = kept.astype(dtype) / plain(1 - p if p < 1 else 1)",
+            "M: Array = kept.astype(dtype) / plain(1 - p if p < 1 else 2)",
         ): "where p is 1 nothing is kept, and 0 / 2 is 0 as well",
     },
     ("manual/nn/attention/multihead.py", "MultiheadAttention.__init__.uniform"): {
