@@ -49,6 +49,12 @@ class Parameter:
         Raises ValueError where the shapes differ, since broadcasting here would hide a missing sum over the
         batch, and TypeError where the dtypes do.
         """
+        grad = self.checked(grad)
+        # Out of place, so that a gradient which the caller took out before stays what it was.
+        self.grad = grad.copy() if self.grad is None else np.asarray(self.grad + grad)
+
+    def checked(self, grad: Array) -> Array:
+        """Return a gradient as an array. Raises ValueError for another shape and TypeError for another dtype."""
         grad = np.asarray(grad)
         if grad.shape != self.shape:
             raise ValueError(
@@ -59,8 +65,7 @@ class Parameter:
             raise TypeError(
                 f"gradient of {grad.dtype} for a parameter of {self.dtype}: write grad.astype(np.{self.dtype})"
             )
-        # Out of place, so that a gradient which the caller took out before stays what it was.
-        self.grad = grad.copy() if self.grad is None else np.asarray(self.grad + grad)
+        return grad
 
     def __repr__(self) -> str:
         return f"Parameter({self.data!r})"

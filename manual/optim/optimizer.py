@@ -58,8 +58,16 @@ class Optimizer:
         raise NotImplementedError(f"{type(self).__name__} has no update")
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter that has a gradient; return what `closure`, called first, returned."""
+        """Update every parameter that has a gradient; return what `closure`, called first, returned.
+
+        Raises ValueError for a gradient of another shape than its parameter's and TypeError for another dtype, before
+        anything is changed: NumPy would repeat it, or enlarge the parameter.
+        """
         loss = None if closure is None else closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    parameter.checked(parameter.grad)
         with np.errstate(all="ignore"):  # what is too large becomes inf, then NaN, as in torch
             for group in self.param_groups:
                 self._step_group(group["params"], {name: plain(option) for name, option in group.items()})
@@ -68,7 +76,9 @@ class Optimizer:
     def _step_group(self, parameters: list[Parameter], options: Options) -> None:
         for parameter in parameters:
             if parameter.grad is not None:
-                w, state = self.update(parameter.data, parameter.grad, self.state.get(parameter, {}), options)
+                w, state = self.update(
+                    parameter.data, np.asarray(parameter.grad), self.state.get(parameter, {}), options
+                )
                 parameter.data = np.asarray(w)
                 if state:
                     self.state[parameter] = {key: np.asarray(value) for key, value in state.items()}

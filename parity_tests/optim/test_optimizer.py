@@ -94,6 +94,22 @@ def test_a_parameter_without_gradient_is_skipped_and_one_with_zeros_is_not():
     assert list(optimizer.state) == [p]
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_a_gradient_that_does_not_fit_changes_nothing(rule):
+    for grad, error, says in [
+        (np.ones(3), ValueError, r"shape \(3,\) for a parameter of shape \(2, 3\)"),
+        (np.ones((4, 2, 3)), ValueError, r"shape \(4, 2, 3\)"),
+        (np.ones((2, 3), np.float32), TypeError, "float32 for a parameter of float64"),
+    ]:
+        p, q = parameters()
+        optimizer = getattr(optim, rule)([p, q])
+        p.grad, q.grad = np.ones((2, 3)), grad
+        with pytest.raises(error, match=says):
+            optimizer.step()
+        assert (p.data == 1).all()
+        assert q.data.shape == (2, 3)
+
+
 def test_zero_grad():
     p, q = parameters()
     optimizer = optim.SGD([p, q])
