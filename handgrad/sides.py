@@ -121,8 +121,11 @@ class ManualSide:
         return None
 
     def step(self, rows: Array) -> float:
-        """Train on these rows and return the loss before the update."""
-        return float(self.trainer.step(self.inputs[rows], self.targets[rows]))
+        """Train on these rows and return the loss before the update; of a malformed gradient no update is made."""
+        loss = float(self.trainer.gradients(self.inputs[rows], self.targets[rows]))
+        if self.malformed() is None:
+            self.trainer.optimizer.step()
+        return loss
 
     def gradients(self, rows: Array) -> State:
         """Return the loss on these rows, every gradient by its parameter's name, and the buffers; no update is made."""
