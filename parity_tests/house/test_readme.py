@@ -2,7 +2,9 @@
 
 import re
 
+import numpy as np
 import pytest
+import torch
 
 from parity_tests.commands.commands import ROOT, run
 
@@ -71,3 +73,12 @@ def test_check_prints_what_the_readme_shows_of_the_file_in_it(capsys, tmp_path):
         assert words(shown) == words(line) if in_table else alike(shown, line), line
     wrong = [line.split()[0] for line in quoted if line.endswith("wrong")]
     assert wrong == ["dz1", "db1", "dW1"]
+
+
+def test_the_twins_in_the_readme():
+    """The block runs as it stands, and what it computes is the gradient of the sum of squares."""
+    found = {}
+    exec(re.findall(r"```python\n(.*?)```", README, re.S)[0], found)
+    x = torch.tensor(found["x"], requires_grad=True)
+    (found["theirs"](x) ** 2).sum().backward()
+    np.testing.assert_allclose(found["grad_x"], x.grad.numpy(), rtol=1e-4, atol=1e-5)
