@@ -117,6 +117,8 @@ class ComplexTruth:
             parameter.data = _moved(kept, index)
             loss = self.forward()
             parameter.data = kept
+        elif place not in self.values:
+            return np.longdouble("nan")  # no such place was gone by: its gradient is not known, and not 0
         else:
             with by_hand(self.roots, lambda name, value: _moved(value, index) if name == place else value):
                 loss = self.forward()

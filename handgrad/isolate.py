@@ -138,7 +138,8 @@ class _Alone:
             found[name] = np.asarray(array(name, value))
 
         mapped(output, f"{self.path}.output", keep)
-        mapped_inputs(grads, f"d_L_d_{self.path}.input", keep)
+        single = all(given is None for given in self.call.inputs[1:])
+        mapped_inputs(grads, f"d_L_d_{self.path}.input", keep, single)
         prefix = "" if self.path == "network" else f"{self.path}."
         for name, grad in by_parameter.items():
             keep(f"d_L_d_{prefix}{name}", grad)

@@ -105,3 +105,11 @@ def test_honest_networks_of_any_depth_are_no_false_alarm(seed, dtype):
     isolated = isolate(trace)
     assert all(alone.ok for alone in isolated)
     assert max(row.ratio for row in (*trace.rows, *(row for alone in isolated for row in alone.rows))) < 3
+
+
+def test_a_loss_of_classes_is_right_alone(dtype):
+    """Its target has no gradient, but is an input all the same: the names count it, those of the complex step too."""
+    trace = Trace(replace(experiments.get("mlp"), dtype=dtype))
+    found = {alone.name: alone for alone in isolate(trace)}
+    assert all(alone.ok for alone in found.values())
+    assert [row.name for row in found["objective.loss"].rows][1] == "d_L_d_objective.loss.input[0]"
