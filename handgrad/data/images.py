@@ -51,8 +51,8 @@ def idx_folder(folder: Path) -> Data:
             raise UsageError(f"{folder}: {len(pixels)} {name} images but {len(classes)} labels; the files do not fit")
     if images.shape[1:] != test_images.shape[1:]:
         raise UsageError(f"{folder}: images of {images.shape[1:]} and of {test_images.shape[1:]} pixels do not fit")
-    if not len(images) or not len(test_images):
-        raise UsageError(f"{folder}: there are no images in it")
+    if not images.size or not test_images.size:
+        raise UsageError(f"{folder}: there are no images in it, or none with a pixel")
     if max(labels.max(), test_labels.max()) > 9:
         raise UsageError(f"{folder}: a label is {max(labels.max(), test_labels.max())}; the networks tell 0 to 9 apart")
     pixels, test_pixels = (part[:, None] / 255 for part in (images, test_images))

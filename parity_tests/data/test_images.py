@@ -134,3 +134,11 @@ def test_no_images_at_all(folder):
     (path / "train-labels-idx1-ubyte").write_bytes(idx(np.zeros(0)))
     with pytest.raises(UsageError, match="no images"):
         idx_folder(path)
+
+
+def test_images_without_pixels(folder):
+    path, _ = folder
+    for name, count in (("train", 6), ("t10k", 4)):
+        (path / f"{name}-images-idx3-ubyte").write_bytes(idx(np.zeros((count, 0, 0))))
+    with pytest.raises(UsageError, match="none with a pixel"):
+        idx_folder(path)
