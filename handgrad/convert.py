@@ -22,6 +22,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 CONTAINERS = ("Sequential", "ModuleList")
 # Arguments that the twin has to be built without: they say where and how, not what.
 NOT_TAKEN = {"device", "dtype", "generator", "size_average", "reduce", "inplace", "_weight", "_freeze"}
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 # Whether an option was set is seen by the parameters that it makes.
 READ_OFF = {
     "bias": ("bias", "in_proj_bias"),
@@ -34,13 +35,16 @@ READ_OFF = {
 def from_torch(module: torch.nn.Module) -> Module:
     """Return the hand-written twin of a module of torch.nn, or of a Sequential or ModuleList of them, with its weights.
 
-    Parameters, buffers, dtype and training mode are copied; what is shared inside stays shared. Raises
-    NotImplementedError naming every submodule that has no twin, or the option that is not written by hand.
+    Parameters, buffers, dtype and training mode are copied; what is shared inside stays shared. That a parameter is
+    frozen is not: a hand-written one has a gradient always. Raises NotImplementedError naming every submodule that has
+    no twin, or has a hook or another form than its class gives it, or the option that is not written by hand.
     """
     if not isinstance(module, torch.nn.Module):
         raise TypeError(f"from_torch takes a torch.nn.Module, not {type(module).__name__}")
     _all_known(module, torch.nn, manual.nn)
-    twin: Module = _Twins(manual.nn, lambda array: array.detach().cpu().numpy().copy()).of(module)
+    twins = _Twins(manual.nn, lambda array: array.detach().cpu().numpy().copy())
+    twin: Module = twins.of(module)
+    twins.check_inside(module, twin)
     state = module.state_dict()
     floats = {value.dtype for value in state.values() if value.is_floating_point()}
     if len(floats) > 1:
@@ -61,7 +65,9 @@ def to_torch(module: Module) -> torch.nn.Module:
     if not isinstance(module, Module):
         raise TypeError(f"to_torch takes a hand-written manual.nn.Module, not {type(module).__name__}")
     _all_known(module, manual.nn, torch.nn)
-    twin: torch.nn.Module = _Twins(torch.nn, torch.tensor).of(module)
+    twins = _Twins(torch.nn, torch.tensor)
+    twin: torch.nn.Module = twins.of(module)
+    twins.check_inside(module, twin)
     state = module.state_dict()
     for dtype in {value.dtype for value in state.values() if value.dtype.kind == "f"}:
         if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
@@ -81,6 +87,8 @@ def _all_known(module: Any, own: Any, other: Any) -> None:
         kind = _kind(one, own)
         if kind is None or not hasattr(other, kind):
             unknown.append(f"{path or 'the module itself'} ({type(one).__name__})")
+        elif any(getattr(one, hooks, None) for hooks in HOOKS):
+            unknown.append(f"{path or 'the module itself'} ({type(one).__name__} with a hook)")
         elif kind in CONTAINERS:
             for name, child in one.named_children():
                 visit(f"{path}.{name}" if path else name, child)
@@ -97,9 +105,14 @@ def _kind(module: Any, own: Any) -> str | None:
     """Return the class's name where it is one of `own`; a subclass of Sequential that keeps its forward is one too."""
     for name in CONTAINERS:
         base = getattr(own, name)
-        if isinstance(module, base) and type(module).forward is base.forward:
+        own_forward = type(module).forward is not base.forward or type(module).__call__ is not base.__call__
+        if isinstance(module, base) and not own_forward and "forward" not in vars(module):
             return name
     name = type(module).__name__
+    if name == "NonDynamicallyQuantizableLinear":  # torch's output projection of attention, a Linear in all it computes
+        return "Linear"
+    if "forward" in vars(module):
+        return None
     return name if getattr(own, name, None) is type(module) else None
 
 
@@ -114,6 +127,23 @@ class _Twins:
         if id(module) not in self.made:
             self.made[id(module)] = self._build(module)
         return self.made[id(module)]
+
+    def check_inside(self, module: Any, twin: Any) -> None:
+        """Raise NotImplementedError where a part of the module is not what the whole's arguments made of the twin."""
+        twins = dict(twin.named_modules())
+        changed = []
+        for path, one in module.named_modules():
+            other = twins.get(path)
+            if other is None and path.rpartition(".")[2] == "activation":
+                continue  # on torch's side it may be a function; the layer that calls it is compared by its name
+            kind = _kind(one, torch.nn if isinstance(one, torch.nn.Module) else manual.nn)
+            hooked = any(getattr(one, hooks, None) for hooks in HOOKS)
+            if other is None or kind is None or hooked or not _alike(_facts(one), _facts(other)):
+                changed.append(f"{path or 'the module itself'} ({type(one).__name__})")
+        differing = sorted({*module.state_dict()} ^ {*twin.state_dict()})
+        if changed or differing:
+            parts = ", ".join([*changed, *differing])
+            raise NotImplementedError(f"there is no twin of {parts}: changed after it was built; build it anew")
 
     def _build(self, module: Any) -> Any:
         own = torch.nn if isinstance(module, torch.nn.Module) else manual.nn
@@ -151,6 +181,29 @@ class _Twins:
         return found
 
 
+def _facts(module: Any) -> dict[str, Any]:
+    """Return a module's class and arguments, as far as the two sides keep them alike."""
+    kind = _kind(module, torch.nn if isinstance(module, torch.nn.Module) else manual.nn)
+    if kind is None or kind in CONTAINERS or kind in ("TransformerEncoder", "TransformerDecoder", "Transformer"):
+        return {}  # what is in them is compared part by part
+    twins = _Twins(manual.nn, lambda array: None)
+    special = SPECIAL.get(kind)
+    found = special(twins, module) if special else twins._arguments(module, kind)
+    if "activation" in found:
+        given = module.activation
+        name = (
+            type(given).__name__ if isinstance(given, torch.nn.Module | Module) else getattr(given, "__name__", given)
+        )
+        found["activation"] = str(name).lower()
+    plain = (bool, int, float, str, tuple)
+    return {"kind": kind} | {name: value for name, value in found.items() if isinstance(value, plain)}
+
+
+def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether what both keep is the same."""
+    return all(one[name] == other[name] for name in one.keys() & other.keys())
+
+
 def _layer(twins: _Twins, module: Any) -> dict[str, Any]:
     """Return the arguments of a TransformerEncoderLayer or TransformerDecoderLayer, which it keeps in its parts."""
     return {
@@ -169,7 +222,9 @@ def _layer(twins: _Twins, module: Any) -> dict[str, Any]:
 def _activation(twins: _Twins, given: Any) -> Any:
     """Return what a layer calls between its two linear ones: a name stands for torch's function of that name."""
     if isinstance(given, torch.nn.Module | Module):
-        return twins.of(given)
+        name = type(given).__name__.lower()
+        # By name where there is one: torch's decoder copies a layer and loses an activation that is a module.
+        return name if name in ("relu", "gelu") and getattr(given, "approximate", "none") == "none" else twins.of(given)
     name = getattr(given, "__name__", given)
     if name not in ("relu", "gelu"):
         raise NotImplementedError(f"there is no twin of the activation {name}; use 'relu', 'gelu' or a module")

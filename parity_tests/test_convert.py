@@ -195,6 +195,50 @@ def test_every_submodule_without_a_twin_is_named():
         handgrad.to_torch(OwnByHand())
 
 
+class Halved(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) / 2
+
+
+class Called(nn.Sequential):
+    def __call__(self, x):
+        return 2 * super().__call__(x)
+
+
+def test_what_computes_otherwise_than_its_class_is_refused():
+    """Each of these gives other numbers than a twin that is built from the whole's arguments."""
+    hooked = nn.Sequential(nn.Linear(2, 2))
+    hooked[0].register_forward_hook(lambda module, inputs, output: 2 * output)
+    instance = nn.Linear(2, 2)
+    instance.forward = lambda x: x
+    layer, stack = nn.TransformerEncoderLayer(4, 2, 5), nn.TransformerEncoder
+    inside = nn.TransformerEncoderLayer(4, 2, 5)
+    inside.linear1 = Halved(4, 5)
+    norms = nn.TransformerEncoderLayer(4, 2, 5)
+    norms.norm2.eps = 0.1
+    dropped = nn.TransformerEncoderLayer(4, 2, 5)
+    dropped.self_attn.dropout = 0.7
+    uneven = stack(layer, 2, enable_nested_tensor=False)
+    uneven.layers[1].norm1.eps = 0.1
+    mixed = stack(layer, 2, enable_nested_tensor=False)
+    mixed.layers[1].activation = torch.nn.functional.gelu
+    extra = nn.Linear(2, 2)
+    extra.register_buffer("more", torch.zeros(2))
+    for module, says in [
+        (hooked, r"0 \(Linear with a hook\)"),
+        (instance, r"the module itself \(Linear\)"),
+        (Called(nn.Tanh()), r"the module itself \(Called\)"),
+        (inside, r"linear1 \(Halved\)"),
+        (norms, r"norm2 \(LayerNorm\)"),
+        (dropped, r"self_attn \(MultiheadAttention\)"),
+        (uneven, r"layers\.1\.norm1 \(LayerNorm\)"),
+        (mixed, r"layers\.1 \(TransformerEncoderLayer\)"),
+        (extra, "more"),
+    ]:
+        with pytest.raises(NotImplementedError, match=says):
+            handgrad.from_torch(module)
+
+
 def test_an_option_that_is_not_written_by_hand_is_named():
     with pytest.raises(NotImplementedError, match="max_norm"):
         handgrad.from_torch(nn.Embedding(3, 2, max_norm=1.0))
