@@ -8,7 +8,7 @@ import numpy as np
 
 from handgrad.exact import units
 from handgrad.experiment import Experiment, State
-from handgrad.judging import judge
+from handgrad.judging import ALLOWED, ALLOWED_OF_NOISE, judge
 from handgrad.rounding import forward, reported
 from handgrad.sides import ManualSide
 from handgrad.torch_side import TorchSide
@@ -71,9 +71,9 @@ def compare_named_ends(experiment: Experiment, hand: ManualSide, autograd: Torch
     with np.errstate(over="ignore", invalid="ignore"):
         one = units(run, experiment.dtype)
         by_hand, other = hand.ends(rows, experiment.report), autograd.ends(rows, experiment.report)
-        return [_end(name, by_hand[name], other[name], one[name]) for name in by_hand]
+        return [_end(name, by_hand[name], other[name], one[name], ALLOWED_OF_NOISE) for name in by_hand]
 
 
-def _end(name: str, hand: Array, autograd: Array, unit: Array) -> End:
-    found = judge(hand.astype(np.float64), autograd.astype(np.float64), None, unit)
+def _end(name: str, hand: Array, autograd: Array, unit: Array, allowed: float = ALLOWED) -> End:
+    found = judge(hand.astype(np.float64), autograd.astype(np.float64), None, unit, allowed)
     return End(name, float(found.difference.max()), float(found.units.max()), bool(found.good.all()))

@@ -55,7 +55,11 @@ def isolate(trace: Trace) -> list[Isolated]:
     both = modules(roots(sides.hand))
     seeds = ([trace.experiment.seed, 3, number] for number in range(len(trace.autograd.calls)))
     calls = zip(trace.autograd.calls, seeds, strict=True)
-    return [_Alone(sides, call, seed, trace.experiment.dtype).judged() for call, seed in calls if call.path in both]
+    return [
+        _Alone(sides, call, seed, trace.experiment.dtype, trace.allowed).judged()
+        for call, seed in calls
+        if call.path in both
+    ]
 
 
 class _Sides(NamedTuple):
@@ -70,8 +74,9 @@ class _Sides(NamedTuple):
 class _Alone:
     """One call of one module, on both sides."""
 
-    def __init__(self, sides: _Sides, call: Call, seed: list[int], dtype: str) -> None:
-        self.sides, self.call, self.path, self.seed, self.dtype = sides, call, call.path, seed, dtype
+    def __init__(self, sides: _Sides, call: Call, seed: list[int], dtype: str, allowed: float) -> None:
+        self.sides, self.call, self.path, self.seed = sides, call, call.path, seed
+        self.dtype, self.allowed = dtype, allowed
 
     def judged(self) -> Isolated:
         """Run the module on both sides and judge its output and every gradient."""
@@ -91,7 +96,7 @@ class _Alone:
         elif not dict(module.named_children()):
             truth = self._complex_truth()
         unit = units(lambda mode: self._with_autograd(self.sides.wide, mode), self.dtype)
-        rows = [judged(n, values[n], references[n], truth, unit[n]) for n in values if n in references]
+        rows = [judged(n, values[n], references[n], truth, unit[n], self.allowed) for n in values if n in references]
         return Isolated(self.call.name, kind, truth.kind, rows)
 
     def _upstream(self, output: Any) -> Any:

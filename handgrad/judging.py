@@ -12,8 +12,11 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-# Measured over every step of every experiment here, in both dtypes: never above 0.7.
+# Where every rounding is known in closed form, in the tutorials' networks: over every step of every experiment, in both
+# dtypes, never above 0.7.
 ALLOWED = 4.0
+# Where one rounding is measured by noise, in networks of any modules: over some hundred trainings never above 3.8.
+ALLOWED_OF_NOISE = 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +37,7 @@ class Judgement:
     ratio: Array
 
 
-def judge(hand: Array, autograd: Array, truth: Array | None, unit: Array) -> Judgement:
+def judge(hand: Array, autograd: Array, truth: Array | None, unit: Array, allowed_units: float = ALLOWED) -> Judgement:
     """Judge `hand` against `autograd`; `unit` is one rounding of each entry, eps * scale.
 
     Autograd has to be near the truth as well. Where the truth comes from the hand-written forward, one that
@@ -53,10 +56,9 @@ def judge(hand: Array, autograd: Array, truth: Array | None, unit: Array) -> Jud
     with np.errstate(invalid="ignore"):
         error = np.where(known, np.abs(hand - reference), difference).astype(np.float64)
         other = np.where(known, np.abs(autograd - reference), 0.0).astype(np.float64)
-    allowed = ALLOWED * np.where(known, np.maximum(other, unit), 2 * unit)
-    # Both exactly alike cannot be two functions, even where the first order of `unit` is too small.
+    allowed = allowed_units * np.where(known, np.maximum(other, unit), 2 * unit)
     # Sides that are exactly alike cannot be two functions, even where the first order of `unit` is too small.
-    good = alike | (finite & (error <= allowed) & (~known | (other <= ALLOWED * unit)))
+    good = alike | (finite & (error <= allowed) & (~known | (other <= allowed_units * unit)))
     ratio = np.where(known, _quotient(error, np.maximum(other, unit)), 0.0)
     return Judgement(difference, units, error, other, allowed, good, ratio)
 

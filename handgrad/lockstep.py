@@ -11,7 +11,7 @@ import numpy as np
 
 from handgrad.data import Data
 from handgrad.experiment import Experiment, State
-from handgrad.judging import Judgement, judge
+from handgrad.judging import ALLOWED, Judgement, judge
 from handgrad.rounding import flat_scales
 from handgrad.sides import ManualSide
 from handgrad.torch_side import TorchSide
@@ -94,6 +94,7 @@ class Lockstep:
         self.worst = np.zeros(self.offsets[-1])
         self.worst_step = np.zeros(self.offsets[-1], dtype=int)
         self.largest_ratio = 0.0
+        self.allowed = ALLOWED
         self.kinks = 0  # there is no kink in a sigmoid; see named_lockstep.py
         self.failure: Failure | None = None
         self.first: list[Row] = []

@@ -20,7 +20,7 @@ import numpy as np
 from handgrad.data import Data
 from handgrad.exact import DELTA, units
 from handgrad.experiment import Experiment, State
-from handgrad.judging import Judgement, judge
+from handgrad.judging import ALLOWED_OF_NOISE, Judgement, judge
 from handgrad.lockstep import Failure, Row, Worst
 from handgrad.sides import ManualSide, Snapshot
 from handgrad.torch_side import TorchSide, rounded
@@ -53,6 +53,7 @@ class NamedLockstep:
         self.eps = float(np.finfo(experiment.dtype).eps)
         self.steps = 0
         self.largest_ratio = 0.0
+        self.allowed = ALLOWED_OF_NOISE
         self.kinks = 0  # steps at which a maximum or a kink fell differently, within rounding
         self.failure: Failure | None = None
         self.first: list[Row] = []
@@ -102,7 +103,7 @@ class NamedLockstep:
                 return
         unit = {name: self._unit[name] if measure else self._held(name, b) for name, b in autograd.items()}
         found = {name: _judged(hand[name], b, truth.get(name), unit[name]) for name, b in autograd.items()}
-        if not all(judgement.good.all() for judgement in found.values()):
+        if self.failure is None and not all(judgement.good.all() for judgement in found.values()):
             flipped = self._flipped(start, rows)
             # Autograd in float64 may have fallen the other way too: there the sides are held against each other.
             again = {
@@ -130,7 +131,10 @@ class NamedLockstep:
         if self.failure is None and not found.good.all():
             at = np.unravel_index(int(np.argmin(found.good)), found.good.shape)
             error, other, allowed = (float(part[at]) for part in (found.error, found.other, found.allowed))
-            self.failure = Failure(self.steps, name, error, other, allowed)
+            place = f"[{','.join(str(int(i)) for i in at)}]" if at else "it"
+            numbers = np.isfinite(a[at]) and np.isfinite(b[at])
+            reason = "" if numbers else f"{place} is {a[at]} by hand, {b[at]} with autograd"
+            self.failure = Failure(self.steps, name, error, other, allowed, reason)
         return Row(name, a, b, found.difference, found.units, bool(found.good.all()))
 
     def _refuse(self, name: str, hand: Array | None, autograd: Array | None) -> None:
@@ -203,7 +207,7 @@ class NamedLockstep:
 
 
 def _judged(hand: Array, autograd: Array, truth: Array | None, unit: Array) -> Judgement:
-    return judge(hand.astype(np.float64), autograd.astype(np.float64), truth, unit)
+    return judge(hand.astype(np.float64), autograd.astype(np.float64), truth, unit, ALLOWED_OF_NOISE)
 
 
 def _largest(value: Array) -> float:

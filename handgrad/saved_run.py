@@ -20,7 +20,7 @@ OPTIONS = {
     "char_rnn": ("vocabulary", "embedding_dim", "hidden_size", "cell"),
     "gpt": ("vocabulary", "block_size", "n_embd", "n_head", "n_layer"),
 }
-LARGEST = 4096  # of any option
+LARGEST = 1024  # of any option
 COUNTS = {"two_two_one": 3, "perceptron": 2}  # how many sizes a network has; an mlp has two or more
 
 

@@ -16,7 +16,7 @@ import torch
 from handgrad.data import Data
 from handgrad.exact import Truth, WideTruth, complex_truth, units
 from handgrad.experiment import Experiment, Optimizer, State
-from handgrad.judging import Judgement, judge
+from handgrad.judging import ALLOWED, ALLOWED_OF_NOISE, Judgement, judge
 from handgrad.loop import batches
 from handgrad.recording import MISFITS, Recording, by_hand, with_autograd
 from handgrad.sides import ManualSide
@@ -88,7 +88,8 @@ class Trace:
         unit = units(lambda mode: self._with_autograd(self.wide_side(), mode)[1], experiment.dtype)
         count = ENTRIES if experiment.layered or experiment.dtype == "float32" else FEWER
         both = [name for name in values if name in references]
-        self.rows = [judged(n, values[n], references[n], self.truth, unit[n], count) for n in both]
+        self.allowed = ALLOWED if experiment.layered else ALLOWED_OF_NOISE
+        self.rows = [judged(n, values[n], references[n], self.truth, unit[n], self.allowed, count) for n in both]
 
     @property
     def ok(self) -> bool:
@@ -179,7 +180,9 @@ def roots(side: Any) -> Mapping[str, Any]:
     return {"": side.network, "objective": side.objective}
 
 
-def judged(name: str, hand: Array, autograd: Array, truth: Truth, unit: Array, count: int = ENTRIES) -> Row:
+def judged(
+    name: str, hand: Array, autograd: Array, truth: Truth, unit: Array, allowed: float, count: int = ENTRIES
+) -> Row:
     """Judge one tensor: its shape and dtype, then NaN and infinities, then its numbers, `count` against the truth."""
     if hand.shape != autograd.shape:
         return Row(name, hand, autograd, reason=f"its shape is {hand.shape}, autograd's {autograd.shape}")
@@ -188,13 +191,13 @@ def judged(name: str, hand: Array, autograd: Array, truth: Truth, unit: Array, c
     if hand.size == 0:
         return Row(name, hand, autograd, None, 0.0, 0.0, 0.0, 0.0)
     a, b = hand.astype(np.float64), autograd.astype(np.float64)
-    apart = judge(a, b, None, unit).units
+    apart = judge(a, b, None, unit, allowed).units
     known = np.full(a.shape, np.nan, np.longdouble)
     furthest = [np.unravel_index(i, a.shape) for i in np.argsort(-apart, axis=None, kind="stable")[:count]]
     indices = [tuple(int(i) for i in index) for index in furthest]
     for index, value in zip(indices, truth.entries(name, indices), strict=True):
         known[index] = value
-    found = judge(a, b, known, unit)
+    found = judge(a, b, known, unit, allowed)
     worst = np.unravel_index(int(np.argmax(found.units)), a.shape)
     at = tuple(int(i) for i in worst)
     finite = np.abs(b[np.isfinite(b)]).max(initial=0.0)

@@ -53,7 +53,9 @@ def command(arguments: list[str]) -> int:
     first = next(iter(runs.values()))
     if first.data.classes:
         other = (
-            "sample.py lets it write" if first.network.name in ("char_rnn", "gpt") else "train.py says how many it gets"
+            "sample.py lets it write"
+            if first.network.name in ("char_rnn", "gpt")
+            else "compare.py says how many it gets right"
         )
         raise UsageError(f"{options.run} is a run of {first.experiment_name}, on no table of numbers; {other}")
     names = ["manual", "torch"] if options.side == "both" else [options.side]

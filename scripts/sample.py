@@ -70,12 +70,18 @@ def command(arguments: list[str]) -> int:
 
 def find_run(folder: Path) -> "Run":
     """Return the run in a folder, of both sides the hand-written one; UsageError where it writes no names."""
+    from handgrad.data.names import ALPHABET, LENGTH
     from handgrad.saved_run import Run
 
     both = [folder / side for side in ("manual", "torch") if (folder / side / "config.json").is_file()]
     run = Run(both[0] if both else folder)
     if run.network.name not in ("char_rnn", "gpt"):
-        raise UsageError(f"{folder} is a run of {run.experiment_name}, which writes no names; use predict.py")
+        raise UsageError(
+            f"{folder} is a run of {run.experiment_name}, which writes no names; "
+            "train.py char_rnn or gpt leaves one that does"
+        )
+    if dict(run.network.options).get("block_size", LENGTH) < LENGTH or run.network.sizes[-1] != len(ALPHABET):
+        raise UsageError(f"{folder} is a run of a network that is too small for names; train again")
     return run
 
 

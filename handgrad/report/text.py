@@ -8,7 +8,6 @@ import numpy as np
 from handgrad.comparison import Comparison
 from handgrad.data import Data, contradictions
 from handgrad.experiment import Experiment
-from handgrad.judging import ALLOWED
 from handgrad.lockstep import Row
 from handgrad.metrics import accuracy, class_accuracy
 
@@ -203,6 +202,7 @@ def verdict(comparison: Comparison) -> str:
     lost = kinks if epoch is None else f" The training DIVERGED by epoch {epoch}: lower --lr."
     return (
         f"{word} {steps}: the error by hand is at most {lockstep.largest_ratio:.2f} x max(autograd's, one rounding), "
-        f"allowed {ALLOWED:g}; free runs end {comparison.apart:.1e} apart (a one-ulp twin {comparison.twin_apart:.1e})."
+        f"allowed {lockstep.allowed:g}; free runs end {comparison.apart:.1e} apart "
+        f"(a one-ulp twin {comparison.twin_apart:.1e})."
         f"{lost}"
     )

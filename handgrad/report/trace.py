@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from handgrad.isolate import Isolated
-from handgrad.judging import ALLOWED
 from handgrad.report.text import digits, title
 from handgrad.trace import Row, Trace
 
@@ -64,7 +63,7 @@ def verdict(trace: Trace, isolated: Sequence[Isolated]) -> str:
     if in_parity(trace, isolated):
         return (
             f"IN PARITY: all {len(trace.rows)} tensors of the first step, and each of {len(isolated)} modules alone; "
-            f"the error by hand is at most {ratio:.2f} x max(autograd's, one rounding), allowed {ALLOWED:g}."
+            f"the error by hand is at most {ratio:.2f} x max(autograd's, one rounding), allowed {trace.allowed:g}."
         )
     first = trace.first_wrong
     if first is not None:

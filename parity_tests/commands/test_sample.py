@@ -71,7 +71,7 @@ def test_names_that_differ_are_shown(folder, capsys, monkeypatch):
 
 
 def test_what_it_refuses(folder, capsys):
-    assert "writes no names; use predict.py" in refused(capsys, "sample", folder / "convnet")
+    assert "writes no names; train.py char_rnn" in refused(capsys, "sample", folder / "convnet")
     assert "does not exist" in refused(capsys, "sample", folder / "nowhere")
     assert "above 0" in refused(capsys, "sample", folder / "gpt", "--temperature", "0")
     assert "at most 100,000" in refused(capsys, "sample", folder / "gpt", "--count", "100001")
