@@ -35,6 +35,7 @@ class Source:
     """The syntax tree of one function, with the line numbers that it has in its file."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
+        function = inspect.unwrap(function)  # what a decorator stands above, not the decorator
         file = Path(inspect.getsourcefile(function) or "")
         self.path = (file.relative_to(ROOT) if file.is_relative_to(ROOT) else file).as_posix()
         self.lines, self.first = inspect.getsourcelines(function)
@@ -127,7 +128,7 @@ def watched(*functions: Callable[..., Any]) -> Iterator[list[Call]]:
 
     Arrays among the local variables are copied. A profiler that was set before is put back in any case.
     """
-    wanted = {function.__code__: function for function in functions}
+    wanted = {inspect.unwrap(function).__code__: function for function in functions}
     calls: list[Call] = []
 
     def on_event(frame: FrameType, event: str, result: Any) -> None:

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, check_array, plain, unsupported
 from manual.nn.normalization.standardize import Affine, Axes, moments, standardize, standardize_backward
 
@@ -102,10 +103,10 @@ class NormBase(Affine):
         """Move the running statistics towards these; where each sample has its own, towards their mean."""
         m = self._momentum()
         if n and mean.size:  # nothing is learnt from nothing
-            with np.errstate(over="ignore", invalid="ignore"):  # inf and NaN are tracked as well, as in torch
-                new_mean, new_var = (m * mean).mean(axis=samples), (m * var * n / (n - 1)).mean(axis=samples)
-                self.running_mean = (1 - m) * self.running_mean + new_mean.reshape(self.num_features)
-                self.running_var = (1 - m) * self.running_var + new_var.reshape(self.num_features)
+            # Infinity and NaN are tracked as well, as in torch.
+            new_mean, new_var = (m * mean).mean(axis=samples), (m * var * n / (n - 1)).mean(axis=samples)
+            self.running_mean = (1 - m) * self.running_mean + new_mean.reshape(self.num_features)
+            self.running_var = (1 - m) * self.running_var + new_var.reshape(self.num_features)
 
     def _momentum(self) -> float:
         """Return the share of new statistics in the running ones."""
@@ -166,6 +167,7 @@ class _BatchNorm(NormBase):
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, bias=bias, dtype=dtype)
 
+    @beyond_the_finite()
     def forward(self, input: Array) -> tuple[Array, Saved]:
         """Return y and `saved` = (xhat, rstd, whether mean and var were the batch's own).
 
@@ -176,6 +178,7 @@ class _BatchNorm(NormBase):
         samples_and_positions = (0, *range(2, input.ndim))
         return self._normalize(input, channel, samples_and_positions)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x; add to the gradients of weight and bias."""
         channel = self.channels[grad_output.ndim]

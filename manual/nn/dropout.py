@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module, check_array, plain, unsupported
 
 
@@ -37,21 +38,21 @@ class Dropout(Module):
         """Return the probability."""
         return f"p={self.p}, inplace=False"
 
+    @beyond_the_finite()
     def forward(self, x: Array) -> tuple[Array, Array | None]:
         """Return y and `saved` = the mask m, None in evaluation and at p = 0."""
         check_array(x, "Dropout")
         if not self.training or self.p == 0:
             return x, None
         m = self.generator.random(x.shape) >= self.p
-        with np.errstate(invalid="ignore"):  # an infinity that is dropped is 0 * inf = NaN, as in torch
-            return self._scaled(x * m), m
+        return self._scaled(x * m), m  # an infinity that is dropped is 0 * inf = NaN, as in torch
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Array | None, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x."""
         if saved is None or not input_grad:
             return grad_output if input_grad else None
-        with np.errstate(invalid="ignore"):
-            return self._scaled(grad_output * saved)
+        return self._scaled(grad_output * saved)
 
     def _scaled(self, kept: Array) -> Array:
         """Return what is kept / (1 - p); at p = 1, where nothing is, the zeros as they are."""

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module, Parameter, check_array, plain
 from manual.nn.linear import Linear
 
@@ -104,6 +105,7 @@ class LinearCrossEntropy(Module):
         sizes = f"in_features={self.in_features}, num_classes={self.num_classes}, bias={self.bias is not None}"
         return f"{sizes}, reduction={self.reduction!r}, label_smoothing={self.label_smoothing}"
 
+    @beyond_the_finite()
     def forward(self, x: Array, target: Array) -> tuple[Array, Saved]:
         """Return the loss and `saved` = (x, target, m, l), the last two (R,)."""
         self._check(x, target)
@@ -125,6 +127,7 @@ class LinearCrossEntropy(Module):
         loss = np.where(y == self.ignore_index, x.dtype.type(0), loss)
         return self._reduce(loss, y).reshape(target.shape if self.reduction == "none" else ()), (x, target, m, l)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> tuple[Array | None, None]:
         """Return (grad_x, None), as a target has no gradient; add to the gradients of weight and bias."""
         x, target, m, l = saved  # noqa: E741

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module, check_array
 from manual.nn.linear import Linear
 from manual.nn.rotary import RotaryEmbedding
@@ -88,6 +89,7 @@ class GroupedQueryAttention(Module):
         self.attention = NaiveAttention(is_causal)
         self.rotary = None if rotary_base is None else RotaryEmbedding(self.head_dim, rotary_base, interleaved=False)
 
+    @beyond_the_finite()
     def forward(self, x: Array) -> tuple[Array, Saved]:
         """Return y (..., T, E) and `saved` = (x, what the attention saved, o)."""
         check_array(x, "GroupedQueryAttention", self.q_proj.weight.dtype)
@@ -104,6 +106,7 @@ class GroupedQueryAttention(Module):
         o = self._join(heads)  # (..., T, H D)
         return self.o_proj(o), (x, saved, o)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input (..., T, E); add to the gradients of the four weights."""
         x, saved_attention, o = saved

@@ -5,6 +5,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.finite import beyond_the_finite
 from manual.module import Array
 from manual.nn.batchnorm import NormBase, Saved
 
@@ -49,6 +50,7 @@ class _InstanceNorm(NormBase):
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, bias=bias, dtype=dtype)
 
+    @beyond_the_finite()
     def forward(self, input: Array) -> tuple[Array, Saved]:
         """Return y and `saved` = (xhat, rstd, whether mean and var were the input's own).
 
@@ -59,6 +61,7 @@ class _InstanceNorm(NormBase):
         positions = tuple(range(channel + 1, input.ndim))
         return self._normalize(input, channel, positions)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x; add to the gradients of weight and bias."""
         channel = self.channels[grad_output.ndim]

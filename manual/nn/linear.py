@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module, Parameter, check_array, sum_over, unsupported
 
 
@@ -67,6 +68,7 @@ class Linear(Module):
         """Return the sizes, and whether there is a bias."""
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
+    @beyond_the_finite()
     def forward(self, x: Array) -> tuple[Array, Array]:
         """Return y (..., out_features) and `saved` = x.
 
@@ -80,6 +82,7 @@ class Linear(Module):
             y = y + self.bias.data
         return y, x
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> Array | None:
         """Return grad_input (..., in_features); add to the gradients of weight and bias."""
         N = math.prod(saved.shape[:-1])  # not -1, which is undecided where there are no features
@@ -142,6 +145,7 @@ class Bilinear(Module):
         inputs = f"in1_features={self.in1_features}, in2_features={self.in2_features}"
         return f"{inputs}, out_features={self.out_features}, bias={self.bias is not None}"
 
+    @beyond_the_finite()
     def forward(self, input1: Array, input2: Array) -> tuple[Array, tuple[Array, Array]]:
         """Return y (..., out_features) and `saved` = (x1, x2).
 
@@ -160,6 +164,7 @@ class Bilinear(Module):
             y = y + self.bias.data
         return y, (input1, input2)
 
+    @beyond_the_finite()
     def backward(
         self, grad_output: Array, saved: tuple[Array, Array], *, input_grad: bool = True
     ) -> tuple[Array | None, Array]:

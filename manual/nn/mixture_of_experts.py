@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module, check_array
 from manual.nn.container import ModuleList
 from manual.nn.linear import Linear
@@ -87,6 +88,7 @@ class MixtureOfExperts(Module):
         self.router = Linear(in_features, len(experts), bias=False, dtype=dtype, generator=generator)
         self.experts = ModuleList(experts)
 
+    @beyond_the_finite()
     def forward(self, x: Array) -> tuple[Any, Saved]:
         """Return y (..., D), or (y, B) with `load_balancing`, and `saved` = (x, p, C, a, the experts')."""
         check_array(x, "MixtureOfExperts", self.router.weight.dtype)
@@ -111,6 +113,7 @@ class MixtureOfExperts(Module):
         balance = p.shape[1] * (self._load(chosen, p) * p.sum(axis=0)).sum() / len(p)
         return (y.reshape(x.shape), balance), saved
 
+    @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input (..., D); add to the gradients of the router and the experts that were chosen."""
         x, p, chosen, a, saved_experts = saved

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module, check_array
 
 
@@ -61,6 +62,7 @@ class RotaryEmbedding(Module):
         """Return the size, the base and the layout."""
         return f"{self.dim}, base={self.base}, interleaved={self.interleaved}"
 
+    @beyond_the_finite()
     def forward(self, x: Array, offset: int = 0) -> tuple[Array, int]:
         """Return y (..., T, E) and `saved` = offset, the position of x[..., 0, :].
 
@@ -75,6 +77,7 @@ class RotaryEmbedding(Module):
             )
         return self._turned(x, offset, 1), offset
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: int, *, input_grad: bool = True) -> Array | None:
         """Return grad_input (..., T, E)."""
         return self._turned(grad_output, saved, -1) if input_grad else None

@@ -5,6 +5,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module, Parameter, check_array, unsupported
 
 
@@ -113,6 +114,7 @@ class Embedding(Module):
             raise IndexError(f"Embedding has rows 0 to {self.num_embeddings - 1}, but was given index {outside[0]}")
         return self.weight.data[input], input
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> None:
         """Add to the gradient of weight; return None, as an index has no gradient."""
         if self.frozen:

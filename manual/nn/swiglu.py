@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module
 from manual.nn.activation import sigmoid
 from manual.nn.linear import Linear
@@ -66,6 +67,7 @@ class SwiGLU(Module):
         self.up_proj = Linear(in_features, hidden_features, bias=False, dtype=dtype, generator=generator)
         self.down_proj = Linear(hidden_features, out_features, bias=False, dtype=dtype, generator=generator)
 
+    @beyond_the_finite()
     def forward(self, x: Array) -> tuple[Array, Saved]:
         """Return y (..., O) and `saved` = (x, a, b)."""
         a, _ = self.gate_proj.forward(x)  # (..., H)
@@ -74,6 +76,7 @@ class SwiGLU(Module):
         y, _ = self.down_proj.forward(s * b)  # (..., O)
         return y, (x, a, b)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input (..., D); add to the gradients of the three weights."""
         x, a, b = saved

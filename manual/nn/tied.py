@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module, Parameter, check_array
 
 Grads = tuple[None, Array | None]
@@ -96,12 +97,14 @@ class TiedEmbedding(Module):
             raise IndexError(f"TiedEmbedding has rows 0 to {self.num_embeddings - 1}, but was given index {outside[0]}")
         return self.weight.data[input], input
 
+    @beyond_the_finite()
     def encode_backward(self, grad_output: Array, saved: Array) -> None:
         """Add to the gradient of weight."""
         grad = np.zeros_like(self.weight.data)
         np.add.at(grad, saved, grad_output)  # unlike grad[saved] += grad_output, once for every index
         self.weight.accumulate(grad)
 
+    @beyond_the_finite()
     def decode(self, hidden: Array) -> tuple[Array, Array]:
         """Return z (..., V) and `saved` = hidden (..., D)."""
         check_array(hidden, "TiedEmbedding", self.weight.dtype)
@@ -109,6 +112,7 @@ class TiedEmbedding(Module):
             raise ValueError(f"TiedEmbedding decodes (..., {self.embedding_dim}), but was given shape {hidden.shape}")
         return hidden @ self.weight.data.T, hidden
 
+    @beyond_the_finite()
     def decode_backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> Array | None:
         """Return grad_hidden (..., D); add to the gradient of weight."""
         h, g = saved.reshape(-1, self.embedding_dim), grad_output.reshape(-1, self.num_embeddings)

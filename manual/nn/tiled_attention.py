@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module, check_array, plain
 
 Grads = tuple[Array | None, Array, Array]
@@ -52,6 +53,7 @@ class NaiveAttention(Module):
         """Return the options."""
         return f"is_causal={self.is_causal}, scale={self.scale}"
 
+    @beyond_the_finite()
     def forward(self, query: Array, key: Array, value: Array) -> tuple[Array, tuple[Array, ...]]:
         """Return O (..., T, E) and `saved` = (query, key, value, P)."""
         scale = _check(self, query, key, value)
@@ -63,6 +65,7 @@ class NaiveAttention(Module):
         p = p / p.sum(axis=-1, keepdims=True)
         return p @ value, (query, key, value, p)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: tuple[Array, ...], *, input_grad: bool = True) -> Grads:
         """Return (grad_query, grad_key, grad_value)."""
         query, key, value, p = saved
@@ -142,6 +145,7 @@ class TiledAttention(Module):
         blocks = f"query_block={self.query_block}, key_block={self.key_block}"
         return f"is_causal={self.is_causal}, scale={self.scale}, {blocks}"
 
+    @beyond_the_finite()
     def forward(self, query: Array, key: Array, value: Array) -> tuple[Array, tuple[Array, ...]]:
         """Return O (..., T, E) and `saved` = (query, key, value, O, L), L (..., T, 1)."""
         scale = _check(self, query, key, value)
@@ -159,6 +163,7 @@ class TiledAttention(Module):
         output = o / l
         return output, (query, key, value, output, m + np.log(l))
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: tuple[Array, ...], *, input_grad: bool = True) -> Grads:
         """Return (grad_query, grad_key, grad_value)."""
         query, key, value, output, logsumexp = saved

@@ -1,9 +1,6 @@
 """What all functions of one entry share: a diagonal Jacobian."""
 
-from typing import Any
-
-import numpy as np
-
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module, check_array
 
 
@@ -42,12 +39,3 @@ class Elementwise(Module):
     def gradient(self, grad_output: Array, x: Array) -> Array:
         """Return grad_output * f'(x)."""
         raise NotImplementedError(f"{type(self).__name__} has no gradient")
-
-
-def beyond_the_finite() -> Any:
-    """Let infinite inputs give what IEEE arithmetic gives, without a warning: inf - inf and 0 * inf are NaN.
-
-    torch computes so as well. A finite input comes here where an intermediate is too large for its type and the result
-    is not: x^2 in e^(-x^2/2) = 0, or a branch that `np.where` does not choose.
-    """
-    return np.errstate(invalid="ignore", over="ignore", divide="ignore")

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module, check_array, unsupported
 from manual.nn.activation.axis import check_axis
-from manual.nn.activation.elementwise import Elementwise, beyond_the_finite
+from manual.nn.activation.elementwise import Elementwise
 from manual.nn.activation.sigmoid import sigmoid, softplus
 from manual.nn.activation.tanh import tanh
 

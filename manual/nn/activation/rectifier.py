@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module, Parameter, check_array, plain, sum_over, unsupported
-from manual.nn.activation.elementwise import Elementwise, beyond_the_finite
+from manual.nn.activation.elementwise import Elementwise
 
 
 def relu(x: Array) -> Array:
@@ -98,6 +99,7 @@ class PReLU(Module):
         """Return the number of slopes."""
         return f"num_parameters={self.num_parameters}"
 
+    @beyond_the_finite()
     def forward(self, x: Array) -> tuple[Array, Array]:
         """Return y, of the shape of x, and `saved` = x.
 
@@ -110,14 +112,13 @@ class PReLU(Module):
                 f"PReLU({self.num_parameters}) takes (N, {self.num_parameters}, ...), but was given an input of shape "
                 f"{x.shape}: axis 1 is the channels"
             )
-        with beyond_the_finite():
-            return np.where(x.real > 0, x, self._slope(x) * x), x
+        return np.where(x.real > 0, x, self._slope(x) * x), x
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x; add to the gradient of the weight."""
         x = saved
-        with beyond_the_finite():
-            grad_slope = np.where(x > 0, 0, grad_output * x)  # (N, C, *)
+        grad_slope = np.where(x > 0, 0, grad_output * x)  # (N, C, *)
         if self.num_parameters == 1:
             self.weight.accumulate(grad_slope.sum().reshape(1))
         else:
@@ -164,6 +165,7 @@ class RReLU(Module):
         """Return the two bounds."""
         return f"lower={self.lower}, upper={self.upper}"
 
+    @beyond_the_finite()
     def forward(self, x: Array) -> tuple[Array, Array]:
         """Return y and `saved` = r, both of the shape of x."""
         check_array(x, "RReLU")
@@ -172,9 +174,9 @@ class RReLU(Module):
         else:
             slope = np.full(x.shape, (self.lower + self.upper) / 2)
         r = np.where(x.real <= 0, slope, 1).astype(x.real.dtype)
-        with beyond_the_finite():
-            return r * x, r
+        return r * x, r
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x."""
         return grad_output * saved if input_grad else None

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module, check_array
 from manual.nn.activation.axis import check_axis
-from manual.nn.activation.elementwise import beyond_the_finite
 
 Saved = tuple[Array, int]  # the output, and the axis
 

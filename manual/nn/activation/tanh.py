@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module, check_array
 from manual.nn.activation.elementwise import Elementwise
 
@@ -36,6 +37,7 @@ class Tanh(Module):
         y = tanh(x)
         return y, y
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x."""
         if not input_grad:

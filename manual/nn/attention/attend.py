@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from manual.finite import beyond_the_finite
 from manual.module import Array
 from manual.nn.activation import softmax, softmax_backward
-from manual.nn.activation.elementwise import beyond_the_finite
 
 Saved = tuple[Array, Array, Array, Array, Array | None, float]
 

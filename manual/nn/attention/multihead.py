@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module, Parameter, unsupported
 from manual.nn.activation import softmax
 from manual.nn.attention.attend import attend, attend_backward, softmax_or_zero
@@ -119,6 +120,7 @@ class MultiheadAttention(Module):
         if self.out_proj.bias is not None:
             self.out_proj.bias.data[:] = 0
 
+    @beyond_the_finite()
     def forward(
         self,
         query: Array,
@@ -159,6 +161,7 @@ class MultiheadAttention(Module):
             weights = weights[0]
         return (y, weights if need_weights else None), (inputs, saved_attend, saved_out, average_attn_weights, batched)
 
+    @beyond_the_finite()
     def backward(
         self, grad_output: tuple[Array | None, Array | None], saved: Saved, *, input_grad: bool = True
     ) -> tuple[Array | None, Array, Array]:

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.finite import beyond_the_finite
 from manual.module import Array
 from manual.nn.conv.base import _ConvNd
 from manual.nn.conv.sums import correlate, correlate_both, spread
@@ -71,6 +72,7 @@ class _Conv(_ConvNd):
         spans = self.windows.span if self.padding == "same" else (1,) * self.axes
         return tuple(((span - 1) // 2, span - 1 - (span - 1) // 2) for span in spans)
 
+    @beyond_the_finite()
     def forward(self, input: Array) -> tuple[Array, Array]:
         """Return y and `saved` = the padded input.
 
@@ -88,6 +90,7 @@ class _Conv(_ConvNd):
             )
         return self._with_bias(correlate(padded, self.weight.data, self.windows, self.groups)), padded
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> Array | None:
         """Return grad_input; add to the gradients of weight and bias."""
         self._accumulate(correlate_both(grad_output, saved, self.windows, self.groups), grad_output)

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.finite import beyond_the_finite
 from manual.module import Array
 from manual.nn.conv.base import _ConvNd
 from manual.nn.conv.sums import correlate, correlate_both, spread
@@ -82,6 +83,7 @@ class _ConvTranspose(_ConvNd):
             raise ValueError(f"{who}: padding={self.padding} cuts off more than the {reach} that there is; give less")
         return ends
 
+    @beyond_the_finite()
     def forward(self, input: Array, output_size: Sizes | None = None) -> tuple[Array, tuple[Array, Ends]]:
         """Return y and `saved` = (input, what was cut off).
 
@@ -94,6 +96,7 @@ class _ConvTranspose(_ConvNd):
         y = spread(input, self.weight.data, self.windows, self.groups, reach)
         return self._with_bias(unpad(y, ends, "constant")), (input, ends)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: tuple[Array, Ends], *, input_grad: bool = True) -> Array | None:
         """Return grad_input; add to the gradients of weight and bias."""
         input, ends = saved

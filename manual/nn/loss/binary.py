@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from manual.finite import beyond_the_finite
 from manual.module import Array
 from manual.nn.activation.sigmoid import sigmoid, softplus, softplus_parts
 from manual.nn.loss.reduction import (
@@ -36,6 +37,7 @@ class BCELoss(_WeightedLoss):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.BCELoss.html
     """
 
+    @beyond_the_finite()
     def forward(self, input: Array, target: Array) -> tuple[Array, Saved]:
         """Return the loss and `saved` = (input, target). Raises ValueError for an input outside [0, 1]."""
         self._check(input, target)
@@ -45,16 +47,16 @@ class BCELoss(_WeightedLoss):
             raise ValueError(
                 f"BCELoss takes probabilities in [0, 1], not {outside[0]}; for logits use BCEWithLogitsLoss"
             )
-        with np.errstate(divide="ignore"):  # log 0 = -inf is what the floor of -100 is for
-            log_p, log_q = at_least(np.log(input), -100), at_least(np.log1p(-input), -100)
+        # log 0 = -inf is what the floor of -100 is for
+        log_p, log_q = at_least(np.log(input), -100), at_least(np.log1p(-input), -100)
         return self._reduce(self._weigh((target - 1) * log_q - target * log_p)), (input, target)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> Grads:
         """Return (grad_input, grad_target)."""
         p, t = saved
         spread = self._weigh(self._spread(grad_output, p))
-        with np.errstate(divide="ignore"):
-            grad_target = spread * (np.log1p(-p) - np.log(p))
+        grad_target = spread * (np.log1p(-p) - np.log(p))
         if not input_grad:
             return None, grad_target
         return spread * (p - t) / at_least((1 - p) * p, float(np.float32(1e-12))), grad_target
@@ -99,6 +101,7 @@ class BCEWithLogitsLoss(_WeightedLoss):
         self._register_weight("pos_weight", pos_weight)
         self.pos_weight: Array | None
 
+    @beyond_the_finite()
     def forward(self, input: Array, target: Array) -> tuple[Array, Saved]:
         """Return the loss and `saved` = (input, target)."""
         self._check(input, target)
@@ -106,6 +109,7 @@ class BCEWithLogitsLoss(_WeightedLoss):
         self._check_weight("pos_weight", input)
         return self._reduce(self._weigh(cross_entropy(input, target, self.pos_weight))), (input, target)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> Grads:
         """Return (grad_input, grad_target)."""
         x, t = saved
@@ -128,6 +132,7 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.MultiLabelSoftMarginLoss.html
     """
 
+    @beyond_the_finite()
     def forward(self, input: Array, target: Array) -> tuple[Array, Saved]:
         """Return the loss and `saved` = (input, target)."""
         t = as_floats("MultiLabelSoftMarginLoss", target, input)
@@ -138,6 +143,7 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
         costs = self._weigh(cross_entropy(input, t))  # (..., C)
         return self._reduce(costs.sum(-1) / (input.shape[-1] or np.nan)), (input, target)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> OptionalGrads:
         """Return (grad_input, grad_target), the second None for targets of integers."""
         x, target = saved
@@ -164,12 +170,14 @@ class SoftMarginLoss(_Loss):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.SoftMarginLoss.html
     """
 
+    @beyond_the_finite()
     def forward(self, input: Array, target: Array) -> tuple[Array, Saved]:
         """Return the loss and `saved` = (input, target)."""
         t = as_floats("SoftMarginLoss", target, input)
         check_shapes("SoftMarginLoss", input=input, target=target)
         return self._reduce(softplus(-t * input)), (input, t)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> tuple[Array | None, None]:
         """Return (grad_input, None)."""
         x, t = saved

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, check_array
 from manual.nn.activation import log_softmax
 from manual.nn.loss.reduction import _WeightedLoss, check_dtypes
@@ -77,6 +78,7 @@ class NLLLoss(_ClassLoss):
         super().__init__(weight, size_average, reduce, reduction)
         self.ignore_index = ignore_index
 
+    @beyond_the_finite()
     def forward(self, input: Array, target: Array) -> tuple[Array, tuple[Array, Array]]:
         """Return the loss and `saved` = (whether an entry is one that is read, the targets' weights)."""
         self._check_input(input)
@@ -86,9 +88,9 @@ class NLLLoss(_ClassLoss):
         read = one_hot(t, x.shape[-1]) & counted[..., None]  # (N, ..., C)
         # What is not read is left out, not multiplied by 0: it may be infinite.
         x_t = np.where(read, x, 0).sum(-1)  # (N, ...)
-        with np.errstate(invalid="ignore"):  # a weight 0 times -inf
-            return self._reduce(-w * x_t, w.sum()), (read, w)
+        return self._reduce(-w * x_t, w.sum()), (read, w)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Any, *, input_grad: bool = True) -> tuple[Array | None, None]:
         """Return (grad_input, None)."""
         if not input_grad:
@@ -157,6 +159,7 @@ class CrossEntropyLoss(_ClassLoss):
             raise ValueError(f"CrossEntropyLoss(label_smoothing={label_smoothing}): it is between 0 and 1")
         self.ignore_index, self.label_smoothing = ignore_index, float(label_smoothing)
 
+    @beyond_the_finite()
     def forward(self, input: Array, target: Array) -> tuple[Array, Any]:
         """Return the loss and `saved` = (log p, q, which samples count, K, whether the target has a gradient)."""
         self._check_input(input)
@@ -170,13 +173,13 @@ class CrossEntropyLoss(_ClassLoss):
             index, counted = self._classes(input, target, self.ignore_index)  # (N, ...)
             t, count = one_hot(index, n_classes).astype(log_p.dtype), np.where(counted, w[index], 0).sum()
         q = w * ((1 - s) * t + s / n_classes)  # (N, ..., C)
-        with np.errstate(invalid="ignore"):  # 0 * -inf
-            costs = -q * log_p
+        costs = -q * log_p
         if not given_probabilities and not s:
             costs = np.where(t == 0, 0, costs)
         entries = np.where(counted, costs.sum(-1), 0)
         return self._reduce(entries, count), (log_p, q, counted, count, given_probabilities)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Any, *, input_grad: bool = True) -> tuple[Array | None, Array | None]:
         """Return (grad_input, grad_target), the second None for class indices."""
         log_p, q, counted, count, given_probabilities = saved

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from manual.finite import beyond_the_finite
 from manual.module import Array
 from manual.nn.loss.reduction import Saved, _Loss, as_floats, at_least, check_dtypes, check_shapes, check_signs
 
@@ -26,6 +27,7 @@ class HingeEmbeddingLoss(_Loss):
         super().__init__(size_average, reduce, reduction)
         self.margin = float(margin)
 
+    @beyond_the_finite()
     def forward(self, input: Array, target: Array) -> tuple[Array, Saved]:
         """Return the loss and `saved` = (input, whether t = 1)."""
         t = as_floats("HingeEmbeddingLoss", target, input)
@@ -34,6 +36,7 @@ class HingeEmbeddingLoss(_Loss):
         together = t == 1
         return self._reduce(np.where(together, input, at_least(self.margin - input, 0))), (input, together)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> tuple[Array | None, None]:
         """Return (grad_input, None)."""
         x, together = saved
@@ -70,6 +73,7 @@ class CosineEmbeddingLoss(_Loss):
         super().__init__(size_average, reduce, reduction)
         self.margin = float(margin)
 
+    @beyond_the_finite()
     def forward(self, input1: Array, input2: Array, target: Array) -> tuple[Array, Any]:
         """Return the loss and `saved` = (x1 / r1, x2 / r2, r1, r2, cos, whether t = 1)."""
         check_dtypes("CosineEmbeddingLoss", input1=input1, input2=input2)
@@ -95,6 +99,7 @@ class CosineEmbeddingLoss(_Loss):
             together,
         )
 
+    @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Any, *, input_grad: bool = True) -> tuple[Array | None, Array, None]:
         """Return (grad_input1, grad_input2, None)."""
         u1, u2, r1, r2, cos, together = saved
@@ -145,6 +150,7 @@ class TripletMarginLoss(_Loss):
             raise NotImplementedError(f"TripletMarginLoss does not support p={p} here; take p > 0")
         self.margin, self.p, self.eps, self.swap = float(margin), float(p), float(eps), swap
 
+    @beyond_the_finite()
     def forward(self, anchor: Array, positive: Array, negative: Array) -> tuple[Array, Any]:
         """Return the loss and `saved` = (the differences + eps, z, the share of |a - n|)."""
         check_dtypes("TripletMarginLoss", anchor=anchor, positive=positive, negative=negative)
@@ -161,6 +167,7 @@ class TripletMarginLoss(_Loss):
         z = self.margin + norm(a_p, self.p) - nearest
         return self._reduce(at_least(z, 0)), (a_p, a_n, p_n, z, share)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Any, *, input_grad: bool = True) -> tuple[Array | None, Array, Array]:
         """Return (grad_anchor, grad_positive, grad_negative)."""
         a_p, a_n, p_n, z, share = saved

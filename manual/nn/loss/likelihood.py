@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from manual.finite import beyond_the_finite
 from manual.module import Array
 from manual.nn.loss.reduction import (
     Grads,
@@ -49,23 +50,23 @@ class KLDivLoss(_Loss):
     def _divides_by(self, input: Array) -> int:
         return input.shape[0] if self.reduction == "batchmean" and input.ndim else input.size
 
+    @beyond_the_finite()
     def forward(self, input: Array, target: Array) -> tuple[Array, Saved]:
         """Return the loss and `saved` = (input, target)."""
         self._check(input, target)
-        with np.errstate(invalid="ignore"):  # 0 * inf; the logarithm of what is below 0
-            if self.log_target:
-                entries = np.exp(target) * (target - input)
-            else:
-                entries = target * np.log(np.where(target == 0, 1, target)) - target * input
+        if self.log_target:
+            entries = np.exp(target) * (target - input)
+        else:
+            entries = target * np.log(np.where(target == 0, 1, target)) - target * input
         return self._reduce(entries, self._divides_by(input)), (input, target)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> Grads:
         """Return (grad_input, grad_target)."""
         x, target = saved
         spread = self._spread(grad_output, x, self._divides_by(x))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            t = np.exp(target) if self.log_target else target
-            slope = t * (target - x + 1) if self.log_target else np.log(t) + 1 - x
+        t = np.exp(target) if self.log_target else target
+        slope = t * (target - x + 1) if self.log_target else np.log(t) + 1 - x
         return (-spread * t if input_grad else None), spread * slope
 
 
@@ -94,6 +95,7 @@ class GaussianNLLLoss(_Loss):
             raise ValueError(f"GaussianNLLLoss(eps={eps}): the floor of the variance is 0 or above")
         self.full, self.eps = full, float(eps)
 
+    @beyond_the_finite()
     def forward(self, input: Array, target: Array, var: Array | float) -> tuple[Array, Any]:
         """Return the loss and `saved` = (d, v, target's shape, var's shape or None)."""
         self._check_repeated(input, target, var)
@@ -106,6 +108,7 @@ class GaussianNLLLoss(_Loss):
         entries = 0.5 * (np.log(v) + d * d / v) + (0.5 * math.log(2 * math.pi) if self.full else 0)
         return self._reduce(entries), (d, v, target.shape, var_shape)
 
+    @beyond_the_finite()
     def backward(
         self, grad_output: Any, saved: Any, *, input_grad: bool = True
     ) -> tuple[Array | None, Array, Array | None]:
@@ -170,29 +173,29 @@ class PoissonNLLLoss(_Loss):
         super().__init__(size_average, reduce, reduction)
         self.log_input, self.full, self.eps = log_input, full, float(eps)
 
+    @beyond_the_finite()
     def forward(self, log_input: Array, target: Array) -> tuple[Array, Saved]:
         """Return the loss and `saved` = (input, target)."""
         x, t = log_input, as_floats("PoissonNLLLoss", target, log_input)
         check_shapes("PoissonNLLLoss", input=log_input, target=target)
-        with np.errstate(over="ignore", invalid="ignore"):  # e^x = inf; the logarithm of a rate below 0
-            entries = np.exp(x) - t * x if self.log_input else x - t * np.log(x + self.eps)
+        entries = np.exp(x) - t * x if self.log_input else x - t * np.log(x + self.eps)
         if self.full:
             n = np.where(t.real > 1, t, 1)
             stirling = n * np.log(n) - n + 0.5 * np.log(2 * math.pi * n)
             entries = entries + np.where(t.real > 1, stirling, 0)
         return self._reduce(entries), (x, target)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> OptionalGrads:
         """Return (grad_input, grad_target), the second None for targets of integers."""
         x, target = saved
         t = target.astype(x.dtype)
         spread = self._spread(grad_output, x)
         grad_input = grad_target = None
-        with np.errstate(over="ignore", invalid="ignore"):
-            if input_grad:
-                grad_input = spread * (np.exp(x) - t if self.log_input else 1 - t / (x + self.eps))
-            if differentiable(target):
-                grad_target = -spread * (x if self.log_input else np.log(x + self.eps))
+        if input_grad:
+            grad_input = spread * (np.exp(x) - t if self.log_input else 1 - t / (x + self.eps))
+        if differentiable(target):
+            grad_target = -spread * (x if self.log_input else np.log(x + self.eps))
         if self.full and grad_target is not None:
             n = np.where(t > 1, t, 1)
             grad_target = grad_target + spread * np.where(t > 1, np.log(n) + 0.5 / n, 0)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, plain
 from manual.nn.loss.classification import _ClassLoss, one_hot
 from manual.nn.loss.reduction import _Loss, as_floats, at_least, check_dtypes, check_shapes, differentiable
@@ -34,6 +35,7 @@ class MarginRankingLoss(_Loss):
         super().__init__(size_average, reduce, reduction)
         self.margin = float(margin)
 
+    @beyond_the_finite()
     def forward(self, input1: Array, input2: Array, target: Array) -> tuple[Array, Any]:
         """Return the loss and `saved` = (x1 - x2, target, z)."""
         check_dtypes("MarginRankingLoss", input1=input1, input2=input2)
@@ -43,6 +45,7 @@ class MarginRankingLoss(_Loss):
         z = self.margin - t * difference
         return self._reduce(at_least(z, 0)), (difference, target, z)
 
+    @beyond_the_finite()
     def backward(
         self, grad_output: Any, saved: Any, *, input_grad: bool = True
     ) -> tuple[Array | None, Array, Array | None]:
@@ -86,6 +89,7 @@ class MultiMarginLoss(_ClassLoss):
             raise ValueError(f"MultiMarginLoss(p={p}): p is 1 or 2")
         self.p, self.margin = plain(p), float(margin)
 
+    @beyond_the_finite()
     def forward(self, input: Array, target: Array) -> tuple[Array, Any]:
         """Return the loss and `saved` = (max(0, z) of the wrong classes, 1 at the target, w[t] / C)."""
         self._check_input(input)
@@ -94,11 +98,11 @@ class MultiMarginLoss(_ClassLoss):
         w = self._class_weights(input)[t] / input.shape[-1]  # (N,)
         right = one_hot(t, input.shape[-1])  # (N, C)
         x_t = np.where(right, input, 0).sum(-1, keepdims=True)  # (N, 1)
-        with np.errstate(invalid="ignore"):  # inf - inf, where the right class meets itself
-            z = self.margin - x_t + input  # (N, C)
+        z = self.margin - x_t + input  # (N, C); the right class may meet itself as inf - inf
         z = np.where(right | ~(z.real > 0), 0, z)
         return self._reduce(w * (z**self.p).sum(-1)), (z, right, w)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Any, *, input_grad: bool = True) -> tuple[Array | None, None]:
         """Return (grad_input, None)."""
         if not input_grad:
@@ -126,18 +130,19 @@ class MultiLabelMarginLoss(_Loss):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.MultiLabelMarginLoss.html
     """
 
+    @beyond_the_finite()
     def forward(self, input: Array, target: Array) -> tuple[Array, Array]:
         """Return the loss and `saved` = h."""
         self._check_labels(input, target)
         n_classes = input.shape[-1]
         listed = np.logical_and.accumulate(target >= 0, axis=-1)  # (N, C)
         k = (one_hot(target, n_classes) & listed[..., None]).sum(-2)  # (N, C)
-        with np.errstate(invalid="ignore"):  # inf - inf, where a class meets itself
-            z = 1 - input[..., None] + input[..., None, :]  # (N, C, C)
+        z = 1 - input[..., None] + input[..., None, :]  # (N, C, C); a class may meet itself as inf - inf
         pairs = k[..., None] * (k == 0)[..., None, :]
         h = np.where(z.real > 0, pairs, 0).astype(input.dtype) / n_classes  # (N, C, C)
         return self._reduce((h * np.where(h == 0, 0, z)).sum(-1).sum(-1)), h
 
+    @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Any, *, input_grad: bool = True) -> tuple[Array | None, None]:
         """Return (grad_input, None)."""
         if not input_grad:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from manual.finite import beyond_the_finite
 from manual.module import Array
 from manual.nn.loss.reduction import Grads, Saved, _Loss
 
@@ -18,12 +19,14 @@ class MSELoss(_Loss):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.MSELoss.html
     """
 
+    @beyond_the_finite()
     def forward(self, input: Array, target: Array) -> tuple[Array, Saved]:
         """Return the loss and `saved` = (input, target)."""
         self._check(input, target)
         difference = input - target
         return self._reduce(difference * difference), (input, target)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> Grads:
         """Return (grad_input, grad_target)."""
         input, target = saved
@@ -43,12 +46,14 @@ class L1Loss(_Loss):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.L1Loss.html
     """
 
+    @beyond_the_finite()
     def forward(self, input: Array, target: Array) -> tuple[Array, Array]:
         """Return the loss and `saved` = d."""
         self._check(input, target)
         d = input - target
         return self._reduce(d * _sign(d)), d
 
+    @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Array, *, input_grad: bool = True) -> Grads:
         """Return (grad_input, grad_target)."""
         d = saved
@@ -80,6 +85,7 @@ class HuberLoss(_Loss):
             raise ValueError(f"HuberLoss(delta={delta}): delta is above 0; for the limit 0 / delta take L1Loss")
         self.delta = float(delta)
 
+    @beyond_the_finite()
     def forward(self, input: Array, target: Array) -> tuple[Array, Array]:
         """Return the loss and `saved` = d."""
         self._check(input, target)
@@ -87,6 +93,7 @@ class HuberLoss(_Loss):
         c = _clip(d, self.delta)
         return self._reduce(c * (d - c / 2)), d
 
+    @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Array, *, input_grad: bool = True) -> Grads:
         """Return (grad_input, grad_target)."""
         d = saved
@@ -121,12 +128,14 @@ class SmoothL1Loss(_Loss):
     def _slope(self, d: Array) -> Array:
         return _clip(d, self.beta) / self.beta if self.beta else _sign(d)
 
+    @beyond_the_finite()
     def forward(self, input: Array, target: Array) -> tuple[Array, Array]:
         """Return the loss and `saved` = d."""
         self._check(input, target)
         d = input - target
         return self._reduce(self._slope(d) * (d - _clip(d, self.beta) / 2)), d
 
+    @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Array, *, input_grad: bool = True) -> Grads:
         """Return (grad_input, grad_target)."""
         d = saved

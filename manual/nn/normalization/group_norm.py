@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, check_array, plain, unsupported
 from manual.nn.normalization.standardize import Affine, Saved, moments, standardize, standardize_backward
 
@@ -61,6 +62,7 @@ class GroupNorm(Affine):
         affine, bias = self.weight is not None, self.bias is not None
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={affine}, bias={bias}"
 
+    @beyond_the_finite()
     def forward(self, input: Array) -> tuple[Array, Saved]:
         """Return y and `saved` = (xhat, rstd).
 
@@ -80,6 +82,7 @@ class GroupNorm(Affine):
         xhat = xhat.reshape(input.shape)  # (N, C, ...)
         return self._affine(xhat, (1,)), (xhat, rstd)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x; add to the gradients of weight and bias."""
         xhat, rstd = saved

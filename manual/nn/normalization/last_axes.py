@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, check_array, plain, unsupported
 from manual.nn.normalization.standardize import (
     Affine,
@@ -65,6 +66,7 @@ class LayerNorm(Affine):
         affine, bias = self.weight is not None, self.bias is not None
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={affine}, bias={bias}"
 
+    @beyond_the_finite()
     def forward(self, x: Array) -> tuple[Array, Saved]:
         """Return y and `saved` = (xhat, rstd).
 
@@ -75,6 +77,7 @@ class LayerNorm(Affine):
         xhat, rstd = standardize(x, *moments(x, axes), eps=self.eps)  # (..., *normalized_shape), (..., 1, ..., 1)
         return self._affine(xhat, axes), (xhat, rstd)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x; add to the gradients of weight and bias."""
         xhat, rstd = saved
@@ -130,6 +133,7 @@ class RMSNorm(Affine):
         """Return the shape, eps, and whether there is a weight."""
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.weight is not None}"
 
+    @beyond_the_finite()
     def forward(self, x: Array) -> tuple[Array, Saved]:
         """Return y and `saved` = (xhat, rrms).
 
@@ -139,11 +143,11 @@ class RMSNorm(Affine):
         axes = last_axes(x, self.normalized_shape, "RMSNorm")
         eps = np.finfo(x.dtype).eps if self.eps is None else self.eps
         # An overflow ends as inf, 0 or NaN, as in torch, without a warning; so does 0 / 0 with eps = 0.
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            rrms = 1 / np.sqrt(mean_over(x * x, axes) + eps)  # (..., 1, ..., 1)
-            xhat = x * rrms  # (..., *normalized_shape)
+        rrms = 1 / np.sqrt(mean_over(x * x, axes) + eps)  # (..., 1, ..., 1)
+        xhat = x * rrms  # (..., *normalized_shape)
         return self._affine(xhat, axes), (xhat, rrms)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x; add to the gradient of weight."""
         xhat, rrms = saved

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module, check_array, plain
 
 
@@ -41,26 +42,26 @@ class LocalResponseNorm(Module):
         """Return the arguments."""
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
 
+    @beyond_the_finite()
     def forward(self, input: Array) -> tuple[Array, tuple[Array, Array]]:
         """Return y and `saved` = (x, D). Raises ValueError for fewer than three axes."""
         check_array(input, "LocalResponseNorm")
         if input.ndim < 3:
             raise ValueError(f"LocalResponseNorm takes (N, C, ...), three axes or more, not shape {input.shape}")
         before, after = self.size // 2, (self.size - 1) // 2
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # inf, 0 or NaN, as in torch
-            D = self.k + self.alpha * (_window_sum(input * input, before, after) / self.size)  # (N, C, ...)
-            return input / D**self.beta, (input, D)
+        D = self.k + self.alpha * (_window_sum(input * input, before, after) / self.size)  # (N, C, ...)
+        return input / D**self.beta, (input, D)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: tuple[Array, Array], *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x."""
         if not input_grad:
             return None
         x, D = saved
         before, after = (self.size - 1) // 2, self.size // 2
-        with np.errstate(invalid="ignore", divide="ignore"):
-            y = x / D**self.beta
-            through_D = _window_sum(grad_output * y / D, before, after)  # (N, C, ...)
-            grad_x: Array = grad_output / D**self.beta - 2 * self.alpha * self.beta / self.size * x * through_D
+        y = x / D**self.beta
+        through_D = _window_sum(grad_output * y / D, before, after)  # (N, C, ...)
+        grad_x: Array = grad_output / D**self.beta - 2 * self.alpha * self.beta / self.size * x * through_D
         return grad_x
 
 

@@ -4,6 +4,7 @@
 order. A negative number cuts entries off. Inputs are (N, C, ...) or (C, ...); the last axes are the padded ones.
 """
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module
 from manual.nn.padding.ends import check_ends, pad, unpad
 from manual.nn.windows import Sizes, check_axes, check_not_empty, whole_numbers
@@ -36,6 +37,7 @@ class _Pad(Module):
         check_ends(who, x.shape[-self.axes :], self.ends, self.mode)
         return pad(x, self.ends, self.mode, self.value), None
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: None, *, input_grad: bool = True) -> Array | None:
         """Return grad_input: each entry of grad_output is added where its value came from."""
         return unpad(grad_output, self.ends, self.mode) if input_grad else None

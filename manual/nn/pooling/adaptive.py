@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module
 from manual.nn.pooling.maximum import Saved, add_at, flat_indices, places_of
 from manual.nn.windows import Sizes, check_axes, check_not_empty, whole_numbers
@@ -62,6 +63,7 @@ class _AdaptiveAvgPool(_AdaptivePool):
     x is (N, C, *shape) or (C, *shape), y has `output_size` in the place of shape.
     """
 
+    @beyond_the_finite()
     def forward(self, input: Array) -> tuple[Array, Sizes]:
         """Return y and `saved` = the input's shape. ValueError for another number of axes, or an empty one."""
         check_axes(input, type(self).__name__, self.axes)
@@ -74,6 +76,7 @@ class _AdaptiveAvgPool(_AdaptivePool):
             y[place] = input[window].mean(axis=last)
         return y, shape
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Sizes, *, input_grad: bool = True) -> Array | None:
         """Return grad_input: every entry of a window gets the window's gradient over the number of its entries."""
         if not input_grad:
@@ -118,6 +121,7 @@ class _AdaptiveMaxPool(_AdaptivePool):
         y = input.reshape(-1)[places_of(indices, shape)]
         return (y, indices) if self.return_indices else y, (indices, shape)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input: every entry of the output's gradient is added where the largest entry was."""
         indices, shape = saved

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from manual.finite import beyond_the_finite
 from manual.module import Array
 from manual.nn.padding.ends import Ends, pad_constant, unpad
 from manual.nn.pooling.base import _WindowPool
@@ -65,6 +66,7 @@ class _AvgPool(_WindowPool):
             return end - start
         return np.minimum(end, size) - np.maximum(start, 0)
 
+    @beyond_the_finite()
     def forward(self, input: Array) -> tuple[Array, tuple[Array, Ends]]:
         """Return y and `saved` = the divisors and what was put before and behind. ValueError where no window fits."""
         ends = self._ends(input)
@@ -72,6 +74,7 @@ class _AvgPool(_WindowPool):
         m = self._divisor(input.shape[-self.axes :], columns.shape[-self.axes :], input.dtype)
         return columns.sum(axis=-1 - self.axes) / m, (m, ends)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: tuple[Array, Ends], *, input_grad: bool = True) -> Array | None:
         """Return grad_input: every entry of a window gets the window's gradient over its divisor."""
         if not input_grad:

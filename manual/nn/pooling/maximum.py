@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from manual.finite import beyond_the_finite
 from manual.module import Array
 from manual.nn.padding.ends import pad_constant
 from manual.nn.pooling.base import _WindowPool
@@ -90,6 +91,7 @@ class _MaxPool(_WindowPool):
             raise ValueError(f"{type(self).__name__}: a window has padding alone; give less padding or dilation")
         return (y, indices) if self.return_indices else y, (indices, shape)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input: every entry of the output's gradient is added where the largest entry was."""
         indices, shape = saved

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module, Parameter, check_array, unsupported
 from manual.nn.rnn import recurrence
 from manual.nn.rnn.recurrence import Weights, both_backward, both_forward
@@ -125,6 +126,7 @@ class RNNBase(Module):
         changed = [f"{name}={getattr(self, name)}" for name in defaults if getattr(self, name) != defaults[name]]
         return ", ".join([str(self.input_size), str(self.hidden_size), *changed])
 
+    @beyond_the_finite()
     def forward(self, input: Array, hx: Any = None) -> tuple[tuple[Array, Any], Saved]:
         """Return (output, h_n), of an LSTM (output, (h_n, c_n)), and `saved`.
 
@@ -143,6 +145,7 @@ class RNNBase(Module):
         h_n = tuple(_without_batch(np.stack(part), batched) for part in zip(*last, strict=True))  # (L D, N, H)
         return (self._as_given(x, batched), joined(h_n)), Saved(layers, batched, hx is not None)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> tuple[Array | None, Any]:
         """Return (grad_input, grad_hx); add to the gradients of all parameters."""
         (grad_y, grad_n), (layers, batched, given) = grad_output, saved

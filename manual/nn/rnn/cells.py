@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module, Parameter, check_array, unsupported
 from manual.nn.rnn.recurrence import accumulate_affine, affine
 from manual.nn.rnn.steps import ElmanStep, GRUStep, LSTMStep, Step, initial_state, joined, parts
@@ -57,6 +58,7 @@ class RNNCellBase(Module):
         """Return the sizes, and what is not as by default."""
         return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
 
+    @beyond_the_finite()
     def forward(self, input: Array, hx: Any = None) -> tuple[Any, Saved]:
         """Return the new state and `saved`, of an input (N, input_size) or (input_size,) and the old state hx.
 
@@ -76,6 +78,7 @@ class RNNCellBase(Module):
         new, saved_step = self.step.forward(a, p, state)
         return joined(new), (input, state[0], saved_step, hx is not None)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> tuple[Array | None, Any]:
         """Return (grad_input, grad_hx), None for an hx that was not given; add to the parameters' gradients."""
         x, h, saved_step, given = saved

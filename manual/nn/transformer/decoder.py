@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module, unsupported
 from manual.nn.activation import relu
 from manual.nn.attention import MultiheadAttention
@@ -94,6 +95,7 @@ class TransformerDecoderLayer(Module):
         """f: the modules stand side by side in the layer, as in torch, and here in their order."""
         return Sequential(self.linear1, self.activation, self.dropout, self.linear2, self.dropout3)
 
+    @beyond_the_finite()
     def forward(
         self,
         tgt: Array,
@@ -128,6 +130,7 @@ class TransformerDecoderLayer(Module):
             y, saved_norm3 = self.norm3.forward(v + f)
         return y, (saved_a, saved_norm1, saved_c, saved_norm2, saved_f, saved_norm3)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Any, *, input_grad: bool = True) -> tuple[Array | None, Array]:
         """Return grad_tgt and grad_memory; every part adds to its own parameters' gradients."""
         saved_a, saved_norm1, saved_c, saved_norm2, saved_f, saved_norm3 = saved
@@ -195,6 +198,7 @@ class TransformerDecoder(Module):
             x, saved_norm = self.norm.forward(x)
         return x, (saved, saved_norm)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Any, *, input_grad: bool = True) -> tuple[Array | None, Any]:
         """Return grad_tgt and grad_memory."""
         saved_layers, saved_norm = saved

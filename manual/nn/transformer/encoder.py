@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module, unsupported
 from manual.nn.activation import relu
 from manual.nn.attention import MultiheadAttention
@@ -88,6 +89,7 @@ class TransformerEncoderLayer(Module):
         """f: the modules stand side by side in the layer, as in torch, and here in their order."""
         return Sequential(self.linear1, self.activation, self.dropout, self.linear2, self.dropout2)
 
+    @beyond_the_finite()
     def forward(
         self,
         src: Array,
@@ -111,6 +113,7 @@ class TransformerEncoderLayer(Module):
             y, saved_norm2 = self.norm2.forward(u + f)
         return y, (saved_a, saved_norm1, saved_f, saved_norm2)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Any, *, input_grad: bool = True) -> Array | None:
         """Return grad_src; every part adds to its own parameters' gradients."""
         saved_a, saved_norm1, saved_f, saved_norm2 = saved

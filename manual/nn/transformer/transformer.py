@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.finite import beyond_the_finite
 from manual.module import Array, Module, check_array, unsupported
 from manual.nn.activation import relu
 from manual.nn.attention import causal_mask
@@ -109,6 +110,7 @@ class Transformer(Module):
         )
         return y, (saved_encoder, saved_decoder)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Any, *, input_grad: bool = True) -> tuple[Array | None, Array]:
         """Return grad_src and grad_tgt."""
         saved_encoder, saved_decoder = saved
