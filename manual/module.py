@@ -253,7 +253,10 @@ class Module:
 def check_array(x: Any, who: str, dtype: np.dtype[Any] | None = None) -> None:
     """Raise TypeError unless `x` is a floating-point array, of `dtype` where one is given."""
     wanted = "float32" if dtype is None else dtype
-    if not isinstance(x, np.ndarray | np.generic):  # NumPy turns arrays without axes into its scalars
+    if isinstance(x, np.ma.MaskedArray):  # what it computes depends on what is hidden
+        raise TypeError(f"{who} takes no MaskedArray: fill what is masked with a number, x.filled(0)")
+    # NumPy turns arrays without axes into its scalars; the * of a matrix is not entry by entry.
+    if not isinstance(x, np.ndarray | np.generic) or isinstance(x, np.matrix):
         raise TypeError(f"{who} takes a numpy.ndarray, not {type(x).__name__}: write np.asarray(x, dtype=np.{wanted})")
     if x.dtype.kind not in "fc":
         raise TypeError(f"{who} computes with floats, not {x.dtype}: write x.astype(np.{wanted})")
