@@ -172,9 +172,13 @@ class _BatchNorm(NormBase):
         """Return y and `saved` = (xhat, rstd, whether mean and var were the batch's own).
 
         Raises TypeError for another dtype than the buffers' and ValueError for other shapes, and for a batch with one
-        value a channel where its own statistics are asked for.
+        value a channel, or an eps of 0, where its own statistics are asked for; an eps below 0 is refused anywhere.
         """
         channel = self._channel(input)
+        if self.eps < 0 or self.eps == 0 and (self.training or not self.track_running_stats):
+            raise ValueError(
+                f"{type(self).__name__}: eps is {self.eps}, but above 0 in training, and 0 or above in evaluation"
+            )
         samples_and_positions = (0, *range(2, input.ndim))
         return self._normalize(input, channel, samples_and_positions)
 

@@ -190,6 +190,23 @@ def test_one_value_a_channel():
     )
 
 
+@pytest.mark.parametrize("name", ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d"])
+def test_the_range_of_eps(name):
+    """By its own statistics a batch is normalised with an eps above 0 alone, by running ones with 0 as well."""
+    x = normal(2, 3, 2, 2, 2)[(..., *[0] * (3 - int(name[-2])))]
+    for eps in (0.0, -0.0, -1e-5):
+        check_refused(lambda nn: getattr(nn, name)(3, eps=eps), x, error=ValueError, match="above 0 in training")
+        check_refused(
+            lambda nn: getattr(nn, name)(3, eps=eps, track_running_stats=False).eval(),
+            x,
+            error=ValueError,
+            match=f"{name}: eps is {eps}, but",
+        )
+    check(lambda nn: getattr(nn, name)(3, eps=0), x, training=False)
+    check_refused(lambda nn: getattr(nn, name)(3, eps=-1).eval(), x, error=ValueError, match="0 or above in evaluation")
+    assert np.isnan(getattr(nn, name)(3, eps=np.nan, dtype=x.dtype)(x)).all()
+
+
 def test_bad_input():
     check_refused(lambda nn: nn.BatchNorm1d(3), np.ones((2, 3), int), error=TypeError, match="floats, not int64")
     for options in ({}, {"affine": False}, {"track_running_stats": False}):
