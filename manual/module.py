@@ -8,7 +8,6 @@ Nothing is hidden in a module between the two halves, so it can stand twice in o
 `backward` with one `saved` returns the same twice. `backward` changes neither `grad_output` nor `saved`.
 """
 
-import math
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
@@ -265,19 +264,6 @@ def check_array(x: Any, who: str, dtype: np.dtype[Any] | None = None) -> None:
             f"{who} has parameters of {dtype} but was given {x.dtype}: "
             f"write x.astype(np.{dtype}) or module.to(np.{x.dtype})"
         )
-
-
-def sum_over(x: Array, axes: tuple[int, ...]) -> Array:
-    """Return the sum of x over `axes`: over the samples, of a gradient that all of them share.
-
-    As a product with ones: BLAS adds in blocks, and fast, while `x.sum(axis=0)` adds row after row into one number. Of
-    1,000 rows in float32 that errs by one eps times the sum of magnitudes, the product by a third of it.
-    """
-    first = tuple(axis % x.ndim for axis in axes)
-    kept = tuple(axis for axis in range(x.ndim) if axis not in first)
-    shape = tuple(x.shape[axis] for axis in kept)
-    rows = x.transpose(*first, *kept).reshape(math.prod(x.shape[axis] for axis in first), math.prod(shape))  # (N, K)
-    return np.asarray((np.ones(len(rows), x.dtype) @ rows).reshape(shape))
 
 
 def plain(option: Any) -> Any:

@@ -5,8 +5,8 @@ import math
 import numpy as np
 from numpy.typing import DTypeLike
 
-from manual.finite import beyond_the_finite
-from manual.module import Array, Module, Parameter, check_array, sum_over, unsupported
+from manual.arithmetic import beyond_the_finite, sum_over
+from manual.module import Array, Module, Parameter, check_array, unsupported
 
 
 class Identity(Module):

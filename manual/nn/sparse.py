@@ -5,7 +5,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from manual.finite import beyond_the_finite
+from manual.arithmetic import beyond_the_finite
 from manual.module import Array, Module, Parameter, check_array, unsupported
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from manual.finite import beyond_the_finite
+from manual.arithmetic import beyond_the_finite
 from manual.module import Array, Module, check_array, plain
 
 Grads = tuple[Array | None, Array, Array]

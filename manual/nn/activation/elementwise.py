@@ -1,6 +1,6 @@
 """What all functions of one entry share: a diagonal Jacobian."""
 
-from manual.finite import beyond_the_finite
+from manual.arithmetic import beyond_the_finite
 from manual.module import Array, Module, check_array
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import DTypeLike
 
-from manual.finite import beyond_the_finite
-from manual.module import Array, Module, Parameter, check_array, plain, sum_over, unsupported
+from manual.arithmetic import beyond_the_finite, sum_over
+from manual.module import Array, Module, Parameter, check_array, plain, unsupported
 from manual.nn.activation.elementwise import Elementwise
 
 

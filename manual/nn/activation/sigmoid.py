@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from manual.finite import beyond_the_finite
+from manual.arithmetic import beyond_the_finite
 from manual.module import Array, Module, check_array
 from manual.nn.activation.elementwise import Elementwise
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from manual.finite import beyond_the_finite
+from manual.arithmetic import beyond_the_finite
 from manual.module import Array, Module, check_array
 from manual.nn.activation.axis import check_axis
 

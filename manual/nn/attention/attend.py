@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from manual.finite import beyond_the_finite
+from manual.arithmetic import beyond_the_finite
 from manual.module import Array
 from manual.nn.activation import softmax, softmax_backward
 

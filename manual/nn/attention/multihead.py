@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from manual.finite import beyond_the_finite
+from manual.arithmetic import beyond_the_finite
 from manual.module import Array, Module, Parameter, unsupported
 from manual.nn.activation import softmax
 from manual.nn.attention.attend import attend, attend_backward, softmax_or_zero

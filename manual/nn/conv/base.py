@@ -5,7 +5,8 @@ import math
 import numpy as np
 from numpy.typing import DTypeLike
 
-from manual.module import Array, Module, Parameter, sum_over, unsupported
+from manual.arithmetic import sum_over
+from manual.module import Array, Module, Parameter, unsupported
 from manual.nn.windows import Sizes, Windows, check_axes, check_not_empty, whole_numbers
 
 

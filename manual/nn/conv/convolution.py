@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import DTypeLike
 
-from manual.finite import beyond_the_finite
+from manual.arithmetic import beyond_the_finite
 from manual.module import Array
 from manual.nn.conv.base import _ConvNd
 from manual.nn.conv.sums import correlate, correlate_both, spread

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from manual.finite import beyond_the_finite
+from manual.arithmetic import beyond_the_finite
 from manual.module import Array
 from manual.nn.loss.reduction import (
     Grads,

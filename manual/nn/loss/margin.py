@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from manual.finite import beyond_the_finite
+from manual.arithmetic import beyond_the_finite
 from manual.module import Array, plain
 from manual.nn.loss.classification import _ClassLoss, one_hot
 from manual.nn.loss.reduction import _Loss, as_floats, at_least, check_dtypes, check_shapes, differentiable

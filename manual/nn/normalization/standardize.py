@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from manual.module import Array, Module, Parameter, sum_over
+from manual.arithmetic import sum_over
+from manual.module import Array, Module, Parameter
 
 Saved = tuple[Array, Array]
 Axes = tuple[int, ...]

@@ -4,7 +4,7 @@
 order. A negative number cuts entries off. Inputs are (N, C, ...) or (C, ...); the last axes are the padded ones.
 """
 
-from manual.finite import beyond_the_finite
+from manual.arithmetic import beyond_the_finite
 from manual.module import Array, Module
 from manual.nn.padding.ends import check_ends, pad, unpad
 from manual.nn.windows import Sizes, check_axes, check_not_empty, whole_numbers

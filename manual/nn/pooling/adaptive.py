@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from manual.finite import beyond_the_finite
+from manual.arithmetic import beyond_the_finite
 from manual.module import Array, Module
 from manual.nn.pooling.maximum import Saved, add_at, flat_indices, places_of
 from manual.nn.windows import Sizes, check_axes, check_not_empty, whole_numbers

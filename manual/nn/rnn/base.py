@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from manual.finite import beyond_the_finite
+from manual.arithmetic import beyond_the_finite
 from manual.module import Array, Module, Parameter, check_array, unsupported
 from manual.nn.rnn import recurrence
 from manual.nn.rnn.recurrence import Weights, both_backward, both_forward

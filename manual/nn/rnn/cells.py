@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from manual.finite import beyond_the_finite
+from manual.arithmetic import beyond_the_finite
 from manual.module import Array, Module, Parameter, check_array, unsupported
 from manual.nn.rnn.recurrence import accumulate_affine, affine
 from manual.nn.rnn.steps import ElmanStep, GRUStep, LSTMStep, Step, initial_state, joined, parts

@@ -35,7 +35,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from manual.module import Array, Parameter, sum_over
+from manual.arithmetic import sum_over
+from manual.module import Array, Parameter
 from manual.nn.rnn.steps import State, StateGrad, Step
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from manual.finite import beyond_the_finite
+from manual.arithmetic import beyond_the_finite
 from manual.module import Array, Module, unsupported
 from manual.nn.activation import relu
 from manual.nn.attention import MultiheadAttention
