@@ -97,6 +97,8 @@ class NormBase(Affine):
             shape = (self.num_features, *(1,) * (input.ndim - channel - 1))
             mean, var = self.running_mean.reshape(shape), self.running_var.reshape(shape)  # (C, 1, ..., 1)
         xhat, rstd = standardize(input, mean, var, eps=self.eps)
+        if own and self.eps == 0:  # only InstanceNorm comes here; all values of a channel may be equal
+            xhat, rstd = np.where(var == 0, 0, xhat), np.where(var == 0, 0, rstd)
         return self._affine(xhat, (channel,)), (xhat, rstd, own)
 
     def _track(self, mean: Array, var: Array, n: int, samples: Axes) -> None:

@@ -31,6 +31,9 @@ class _InstanceNorm(NormBase):
     `NormBase` says; what is tracked are the means over the samples of mean and of the unbiased var. As in torch, the
     batches are not counted: num_batches_tracked stays 0, and `momentum=None` moves nothing.
 
+    `eps` may be 0. Where a channel's values are then all equal, var + eps is 0; xhat and rstd are 0 there, as in torch
+    (the other norms give NaN), and so is the gradient.
+
     The number of channels is checked where `affine` is off as well; there torch only warns.
 
     Source: Ulyanov, Vedaldi and Lempitsky, "Instance Normalization: The Missing Ingredient for Fast Stylization", 2016.

@@ -148,3 +148,23 @@ def test_bad_input():
         nn.InstanceNorm1d(3, device="cpu")
     with pytest.raises(ValueError, match="3 channels"):  # torch warns where affine is off
         nn.InstanceNorm1d(3).forward(np.ones((2, 4, 5)))
+
+
+@pytest.mark.parametrize("options", [{}, {"affine": True}, {"track_running_stats": True}], ids=str)
+def test_equal_values_without_eps(options, dtype):
+    """As in torch they are 0 then, and have no gradient; evaluation by running statistics is not concerned."""
+    x, g = normal(2, 3, 4).astype(dtype), normal(2, 3, 4, seed=1).astype(dtype)
+    x[:, 1] = 2
+    hand = nn.InstanceNorm1d(3, eps=0, dtype=dtype, **options)
+    theirs = torch.nn.InstanceNorm1d(3, eps=0, dtype=getattr(torch, dtype), **options)
+    leaf = torch.tensor(x, requires_grad=True)
+    reference = theirs(leaf)
+    reference.backward(torch.tensor(g))
+    y, saved = hand.forward(x)
+    rounding = 50 * np.finfo(dtype).eps
+    for found, expected in ((y, reference.detach()), (hand.backward(g, saved), leaf.grad)):
+        assert found.dtype == dtype
+        assert (found[:, 1] == 0).all()
+        np.testing.assert_allclose(found, expected.numpy(), rtol=rounding, atol=rounding)
+    if hand.weight is not None:
+        np.testing.assert_allclose(hand.weight.grad, theirs.weight.grad.numpy(), rtol=rounding, atol=rounding)
