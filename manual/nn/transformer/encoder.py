@@ -179,4 +179,6 @@ class TransformerEncoder(Module):
         """Return grad_src."""
         saved_layers, saved_norm = saved
         grad: Any = grad_output if self.norm is None else self.norm.backward(grad_output, saved_norm)
-        return self.layers.backward(grad, saved_layers, input_grad=input_grad)
+        for index, layer in reversed(list(enumerate(self.layers))):
+            grad = layer.backward(grad, saved_layers[index], input_grad=input_grad or index > 0)
+        return grad

@@ -9,7 +9,7 @@ import numpy as np
 from manual.module import Array, Module
 from manual.nn.activation import GELU, ReLU, gelu, relu
 from manual.nn.attention import MultiheadAttention
-from manual.nn.container import Sequential
+from manual.nn.container import ModuleList
 
 Activation = str | Module | Callable[[Array], Array]
 Saved = tuple[Any, Any]
@@ -60,7 +60,7 @@ def activation_of(activation: Activation, who: str) -> Module:
     )
 
 
-def copies(layer: Module, number: int, who: str) -> Sequential:
+def copies(layer: Module, number: int, who: str) -> ModuleList:
     """Return `number` deep copies of the layer, all with the parameters that it has, as torch's stacks do.
 
     The copies go on drawing from the layer's generator, one after the other: copied along, it would give all of them
@@ -70,4 +70,4 @@ def copies(layer: Module, number: int, who: str) -> Sequential:
         raise ValueError(f"{who}: num_layers is 1 or above, not {number}")
     generators = [part.generator for _, part in layer.named_modules() if hasattr(part, "generator")]
     shared: dict[int, np.random.Generator] = {id(generator): generator for generator in generators}
-    return Sequential(*(copy.deepcopy(layer, dict(shared)) for _ in range(number)))
+    return ModuleList(copy.deepcopy(layer, dict(shared)) for _ in range(number))

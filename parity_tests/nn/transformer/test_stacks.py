@@ -148,3 +148,7 @@ def test_bad_numbers_of_layers(number):
         decoder(number)(nn)
     with pytest.raises(IndexError):
         encoder(number)(torch.nn)(torch.tensor(SRC))
+
+
+def test_the_layers_are_a_list():
+    assert type(encoder()(nn).layers) is type(decoder()(nn).layers) is nn.ModuleList
