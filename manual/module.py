@@ -216,6 +216,8 @@ class Module:
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode here and below, and return self."""
+        if not isinstance(mode, bool):
+            raise ValueError(f"train takes True or False, not {mode!r}")
         for _, module in self.named_modules():
             module.training = mode
         return self
@@ -225,11 +227,17 @@ class Module:
         return self.train(False)
 
     def to(self, dtype: DTypeLike) -> Self:
-        """Convert every parameter and every floating-point buffer to `dtype`, and return self.
+        """Convert every parameter and every floating-point buffer to `dtype`, None for the one they have; return self.
 
         Raises TypeError, as torch does, for a dtype that is not a float.
         """
-        if np.dtype(dtype).kind not in "fc":
+        if dtype is None:
+            return self
+        try:
+            kind = np.dtype(dtype).kind
+        except TypeError:
+            raise TypeError(f"to takes a dtype, np.float32 or np.float64, not {dtype!r}; no array moves") from None
+        if kind not in "fc":
             raise TypeError(f"a module computes with floats, not {np.dtype(dtype)}: use np.float32 or np.float64")
         for parameter in self.parameters():
             parameter.data = parameter.data.astype(dtype)

@@ -226,6 +226,22 @@ def test_parameters_are_floats(make):
         make()
 
 
+def test_what_is_no_dtype_is_refused_and_none_changes_nothing():
+    hand = nn.Linear(2, 2, dtype=np.float64)
+    with pytest.raises(TypeError, match=r"to takes a dtype, np\.float32 or np\.float64, not 'cuda'"):
+        hand.to("cuda")
+    weight = hand.weight.data
+    assert hand.to(None) is hand
+    assert hand.weight.data is weight
+
+
+@pytest.mark.parametrize("mode", ["x", 1, None])
+def test_a_mode_is_true_or_false(mode):
+    for side in (nn, torch.nn):
+        with pytest.raises(ValueError, match=r"train takes True or False|expected to be boolean"):
+            side.Linear(2, 2).train(mode)
+
+
 class Doubling(Module):
     def forward(self, x, *, times=2):
         return x * times, None

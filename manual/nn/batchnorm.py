@@ -177,7 +177,7 @@ class _BatchNorm(NormBase):
         value a channel, or an eps of 0, where its own statistics are asked for; an eps below 0 is refused anywhere.
         """
         channel = self._channel(input)
-        if self.eps < 0 or self.eps == 0 and (self.training or not self.track_running_stats):
+        if self.eps < 0 or (self.eps == 0 and (self.training or not self.track_running_stats)):
             raise ValueError(
                 f"{type(self).__name__}: eps is {self.eps}, but above 0 in training, and 0 or above in evaluation"
             )

@@ -21,7 +21,7 @@ def test_masked_arrays_and_matrices_are_refused(name):
     module, (x, *others) = CASES[name].build(manual.nn), single(CASES[name])
     with pytest.raises(TypeError, match=r"no MaskedArray: fill what is masked with a number, x\.filled\(0\)"):
         module.forward(np.ma.masked_invalid(x), *others)
-    with pytest.raises(TypeError, match="not matrix: write np.asarray"):
+    with pytest.raises(TypeError, match=r"not matrix: write np\.asarray"):
         module.forward(np.asmatrix(x.reshape(-1, 1)), *others)
 
 
