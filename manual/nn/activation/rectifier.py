@@ -141,7 +141,7 @@ class RReLU(Module):
     gradient of another function.
 
     In training a = lower + (upper - lower) u, with one number u of [0, 1) drawn for every entry of x, also where x > 0
-    and a is not used. For NaN r is 1; in evaluation torch, which takes LeakyReLU there, has r = a.
+    and a is not used. For NaN r is 1 in training and a in evaluation, as in torch, which takes LeakyReLU there.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.RReLU.html; Xu et al. 2015,
     https://arxiv.org/abs/1505.00853
@@ -171,9 +171,9 @@ class RReLU(Module):
         check_array(x, "RReLU")
         if self.training:
             slope = self.lower + (self.upper - self.lower) * self.generator.random(x.shape)
+            r = np.where(x.real <= 0, slope, 1).astype(x.real.dtype)
         else:
-            slope = np.full(x.shape, (self.lower + self.upper) / 2)
-        r = np.where(x.real <= 0, slope, 1).astype(x.real.dtype)
+            r = np.where(x.real > 0, 1, (self.lower + self.upper) / 2).astype(x.real.dtype)
         return r * x, r
 
     @beyond_the_finite()

@@ -98,7 +98,7 @@ def test_rrelu_draws_a_slope_for_every_entry_and_none_in_evaluation():
 @pytest.mark.parametrize("training", [True, False])
 def test_rrelu_takes_torchs_side_at_zero_and_its_numbers_at_the_ends(training):
     """Against torch's own: with lower = upper nothing is left to chance."""
-    x = np.array([0.0, -0.0, np.inf, -np.inf, -1e300, 1e300])
+    x = np.array([0.0, -0.0, np.inf, -np.inf, -1e300, 1e300, np.nan])
     theirs, t = torch.nn.RReLU(0.3, 0.3).train(training), torch.tensor(x, requires_grad=True)
     expected = theirs(t)
     expected.backward(torch.full_like(t, 2))
@@ -106,7 +106,6 @@ def test_rrelu_takes_torchs_side_at_zero_and_its_numbers_at_the_ends(training):
     y, saved = hand.forward(x)
     np.testing.assert_array_equal(y, expected.detach().numpy())
     np.testing.assert_array_equal(hand.backward(np.full_like(x, 2), saved), t.grad.numpy())
-    assert np.isnan(hand(np.array([np.nan])))
     assert np.isnan(nn.RReLU(0, 0)(np.array([-np.inf])))
 
 
