@@ -83,8 +83,10 @@ class BCEWithLogitsLoss(_WeightedLoss):
     `input` and `target` have one shape, any. `weight` w and `pos_weight` v, both 1 by default, broadcast to it; they
     are constant, and no part of the denominator. v > 1 makes a missed yes dearer: it raises recall at precision's cost.
 
-    At x = +-inf the limit may be finite, but 0 * inf is NaN, as it is in torch. Far out torch subtracts two logarithms
-    where we add: at x = -40, t = 0, float64, it gives 0 and this form e^-40.
+    max(x, 0) - t x is computed as (1 - t) x for x >= 0 and -t x below: nothing cancels in a product, and where the loss
+    goes to infinity with x, it is infinite at x = +-inf (torch's is NaN at -inf). Where the limit is 0, we have NaN for
+    0 * inf, as torch has. Far out torch subtracts two logarithms where we add: at x = -40, t = 0, float64, it gives 0
+    and this form e^-40.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html
     """
@@ -186,13 +188,11 @@ class SoftMarginLoss(_Loss):
 
 def cross_entropy(x: Array, t: Array, pos_weight: Array | None = None) -> Array:
     """Return pos_weight t softplus(-x) + (1 - t) softplus(x), element by element."""
-    with np.errstate(invalid="ignore"):  # 0 * inf
-        if pos_weight is None:
-            larger, rest = softplus_parts(x)
-            entries: Array = larger - x * t + rest
-        else:
-            entries = pos_weight * t * softplus(-x) + (1 - t) * softplus(x)
-    return entries
+    if pos_weight is None:
+        _, rest = softplus_parts(x)
+        entries: Array = np.where(x.real >= 0, 1 - t, -t) * x + rest
+        return entries
+    return pos_weight * t * softplus(-x) + (1 - t) * softplus(x)
 
 
 def cross_entropy_slopes(x: Array, t: Array, pos_weight: Array | None = None) -> tuple[Array, Array]:

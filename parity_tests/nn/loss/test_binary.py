@@ -112,16 +112,19 @@ def test_bce_with_logits_far_out_with_a_weight(dtype):
 
 
 def test_infinite_logits(dtype):
-    """0 * inf is NaN in the loss, as in torch; the gradients are right, and the same."""
-    x, t = np.array([np.inf, np.inf, -np.inf, np.inf], dtype=dtype), np.array([0, 1, 0, 0.5], dtype=dtype)
-    hand, theirs = both("BCEWithLogitsLoss", x, t, reduction="none", pos_weight=np.array(2.5, dtype=dtype))
-    assert np.array_equal(hand[0], theirs[0], equal_nan=True)
-    assert np.array_equal(hand[1], theirs[1])
-    assert np.array_equal(hand[2], theirs[2])
-    hand, theirs = both("BCEWithLogitsLoss", x, t, reduction="none")
-    assert np.array_equal(hand[1], theirs[1])
-    assert np.array_equal(hand[2], theirs[2])
-    assert np.isnan(hand[0]).all()  # torch: inf where t < 1
+    """0 * inf is NaN in the loss, as in torch; other limits are infinite; the gradients are right, and the same."""
+    x, t = np.array([np.inf] * 3 + [-np.inf] * 3, dtype=dtype), np.array([0, 0.5, 1, 1, 0.5, 0], dtype=dtype)
+    limits = [np.inf, np.inf, np.nan] * 2
+    for arguments in ({}, {"pos_weight": np.array(2.5, dtype=dtype)}):
+        hand, theirs = both("BCEWithLogitsLoss", x, t, reduction="none", **arguments)
+        np.testing.assert_array_equal(hand[0], limits)
+        np.testing.assert_array_equal(theirs[0], [np.inf, np.inf, *[np.nan] * 4])
+        np.testing.assert_array_equal(hand[1], theirs[1])
+        np.testing.assert_array_equal(hand[2], theirs[2])
+    hand, theirs = both("MultiLabelSoftMarginLoss", x[:, None], t[:, None], reduction="none")
+    np.testing.assert_array_equal(hand[0], limits)
+    for found, expected in zip(hand, theirs, strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_a_small_loss_is_kept_with_pos_weight():
@@ -213,9 +216,9 @@ def test_bce_with_logits_keeps_small_losses():
 
 
 def test_bce_with_logits_is_its_formula():
-    """Bit for bit: max(x, 0) - t x + log(1 + e^-|x|)."""
+    """Bit for bit: max(x, 0) - t x as one product, + log(1 + e^-|x|)."""
     x, t = 2 * normal(2000), probabilities(2000)
-    formula = np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x)))
+    formula = np.where(x > 0, (1 - t) * x, -t * x) + np.log1p(np.exp(-np.abs(x)))
     assert np.array_equal(nn.BCEWithLogitsLoss(reduction="none")(x, t), formula)
 
 
