@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.arguments import whole_number
 from manual.arithmetic import beyond_the_finite
 from manual.module import Array, check_array, plain, unsupported
 from manual.nn.normalization.standardize import Affine, Axes, moments, standardize, standardize_backward
@@ -48,9 +49,8 @@ class NormBase(Affine):
         dtype: DTypeLike,
     ) -> None:
         unsupported(type(self).__name__, device=device)
-        if num_features < 0:
-            raise ValueError(f"{type(self).__name__}({num_features}): a number of channels is 0 or above")
-        self.num_features, self.eps, self.momentum = num_features, plain(eps), plain(momentum)
+        self.num_features = num_features = whole_number(type(self).__name__, 0, num_features=num_features)
+        self.eps, self.momentum = plain(eps), plain(momentum)
         self.affine, self.track_running_stats = affine, track_running_stats
         super().__init__((num_features,), affine, bias, dtype)
         self.register_buffer("running_mean", np.zeros(num_features, dtype) if track_running_stats else None)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.arguments import whole_number
 from manual.arithmetic import beyond_the_finite, sum_over
 from manual.module import Array, Module, Parameter, check_array, unsupported
 
@@ -56,9 +57,8 @@ class Linear(Module):
         generator: np.random.Generator | None = None,
     ) -> None:
         unsupported("Linear", device=device)
-        if in_features < 0 or out_features < 0:
-            raise ValueError(f"Linear({in_features}, {out_features}): a number of features is 0 or above")
-        self.in_features, self.out_features = in_features, out_features
+        self.in_features = in_features = whole_number("Linear", 0, in_features=in_features)
+        self.out_features = out_features = whole_number("Linear", 0, out_features=out_features)
         generator = np.random.default_rng() if generator is None else generator
         bound = 1 / np.sqrt(in_features) if in_features else 0.0
         self.weight = Parameter(generator.uniform(-bound, bound, (out_features, in_features)).astype(dtype))
@@ -130,10 +130,9 @@ class Bilinear(Module):
         generator: np.random.Generator | None = None,
     ) -> None:
         unsupported("Bilinear", device=device)
-        if in1_features <= 0 or in2_features < 0 or out_features < 0:
-            sizes = f"{in1_features}, {in2_features}, {out_features}"
-            raise ValueError(f"Bilinear({sizes}): in1_features is 1 or above, the others 0 or above")
-        self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
+        self.in1_features = in1_features = whole_number("Bilinear", 1, in1_features=in1_features)
+        self.in2_features = in2_features = whole_number("Bilinear", 0, in2_features=in2_features)
+        self.out_features = out_features = whole_number("Bilinear", 0, out_features=out_features)
         generator = np.random.default_rng() if generator is None else generator
         bound = 1 / np.sqrt(in1_features)
         weight = generator.uniform(-bound, bound, (out_features, in1_features, in2_features))

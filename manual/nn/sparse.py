@@ -5,6 +5,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.arguments import whole_number
 from manual.arithmetic import beyond_the_finite
 from manual.module import Array, Module, Parameter, check_array, unsupported
 
@@ -50,11 +51,10 @@ class Embedding(Module):
     ) -> None:
         other_norm = norm_type if norm_type != 2 else None
         unsupported("Embedding", max_norm=max_norm, norm_type=other_norm, sparse=sparse or None, device=device)
-        if num_embeddings < 0 or embedding_dim < 0:
-            raise ValueError(f"Embedding({num_embeddings}, {embedding_dim}): both sizes are 0 or above")
+        self.num_embeddings = num_embeddings = whole_number("Embedding", 0, num_embeddings=num_embeddings)
+        self.embedding_dim = embedding_dim = whole_number("Embedding", 0, embedding_dim=embedding_dim)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise ValueError(f"Embedding: padding_idx {padding_idx} is no row of {num_embeddings}, from either end")
-        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
         self.scale_grad_by_freq, self.frozen = scale_grad_by_freq, _freeze
         if _weight is None:

@@ -17,7 +17,6 @@ Both loop over the few offsets k. For one k, the entries of all windows are a sl
 positions or samples. `columns` is what is known as im2col, scatter as col2im.
 """
 
-import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -78,23 +77,6 @@ def scatter(columns: Array, windows: Windows, shape: Sizes) -> Array:
 
 
 # ------------------------------------------------------------------ at the door
-
-
-def whole_numbers(who: str, least: int | None, count: int, **argument: Any) -> Sizes:
-    """Return the one argument, a number or a tuple of `count` numbers, as a tuple.
-
-    Raises TypeError for what is no whole number, and ValueError for a number below `least` or another count.
-    """
-    ((name, given),) = argument.items()
-    try:
-        found = tuple(map(operator.index, given if isinstance(given, tuple | list) else (given,) * count))
-    except TypeError:
-        raise TypeError(f"{who}: {name}={given!r} is no whole number; give one, or a tuple of {count}") from None
-    if len(found) != count:
-        raise ValueError(f"{who}: {name}={given!r} has {len(found)} numbers; give one number, or {count}")
-    if least is not None and any(n < least for n in found):
-        raise ValueError(f"{who}: {name}={given!r} has a number below {least}; give {least} or above")
-    return found
 
 
 def check_axes(x: Array, who: str, axes: int, dtype: np.dtype[Any] | None = None) -> None:

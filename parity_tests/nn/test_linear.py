@@ -99,9 +99,9 @@ def test_bias_is_drawn_on_both_sides_of_zero():
 
 
 def test_bad_arguments():
-    with pytest.raises(ValueError, match=r"Linear\(-1, 2\)"):
+    with pytest.raises(ValueError, match="Linear: in_features=-1"):
         nn.Linear(-1, 2)
-    with pytest.raises(ValueError, match=r"Linear\(2, -1\)"):
+    with pytest.raises(ValueError, match="Linear: out_features=-1"):
         nn.Linear(2, -1)
     with pytest.raises(NotImplementedError, match="device"):
         nn.Linear(1, 2, device="cpu")

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.arguments import real_number, whole_number
 from manual.arithmetic import beyond_the_finite, sum_over
 from manual.module import Array, Module, Parameter, check_array, plain, unsupported
 from manual.nn.activation.elementwise import Elementwise
@@ -90,10 +91,8 @@ class PReLU(Module):
         self, num_parameters: int = 1, init: float = 0.25, device: None = None, *, dtype: DTypeLike = np.float32
     ) -> None:
         unsupported("PReLU", device=device)
-        if num_parameters < 0:
-            raise ValueError(f"PReLU(num_parameters={num_parameters}): use 1, or the number of channels")
-        self.num_parameters = num_parameters
-        self.weight = Parameter(np.full(num_parameters, init, dtype))
+        self.num_parameters = whole_number("PReLU", 0, num_parameters=num_parameters)
+        self.weight = Parameter(np.full(self.num_parameters, real_number("PReLU", init=init), dtype))
 
     def extra_repr(self) -> str:
         """Return the number of slopes."""

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.arguments import whole_number
 from manual.arithmetic import beyond_the_finite
 from manual.module import Array, Module, Parameter, unsupported
 from manual.nn.activation import softmax
@@ -85,10 +86,12 @@ class MultiheadAttention(Module):
         generator: np.random.Generator | None = None,
     ) -> None:
         unsupported("MultiheadAttention", device=device)
-        if embed_dim <= 0 or num_heads <= 0 or embed_dim % num_heads:
+        embed_dim = whole_number("MultiheadAttention", 1, embed_dim=embed_dim)
+        num_heads = whole_number("MultiheadAttention", 1, num_heads=num_heads)
+        if embed_dim % num_heads:
             raise ValueError(
-                f"MultiheadAttention({embed_dim}, {num_heads}): both are above 0, and each head has "
-                "embed_dim / num_heads features, a whole number"
+                f"MultiheadAttention({embed_dim}, {num_heads}): each head has embed_dim / num_heads features, a whole "
+                "number"
             )
         check_probability(dropout, "dropout", "MultiheadAttention")
         self.embed_dim, self.num_heads, self.dropout = embed_dim, num_heads, dropout

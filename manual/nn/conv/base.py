@@ -5,9 +5,10 @@ import math
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.arguments import whole_number, whole_numbers
 from manual.arithmetic import sum_over
 from manual.module import Array, Module, Parameter, unsupported
-from manual.nn.windows import Sizes, Windows, check_axes, check_not_empty, whole_numbers
+from manual.nn.windows import Sizes, Windows, check_axes, check_not_empty
 
 
 class _ConvNd(Module):
@@ -39,9 +40,9 @@ class _ConvNd(Module):
     ) -> None:
         who, axes = type(self).__name__, self.axes
         unsupported(who, device=device)
-        (self.in_channels,) = whole_numbers(who, 1, 1, in_channels=in_channels)
-        (self.out_channels,) = whole_numbers(who, 1, 1, out_channels=out_channels)
-        (self.groups,) = whole_numbers(who, 1, 1, groups=groups)
+        self.in_channels = in_channels = whole_number(who, 1, in_channels=in_channels)
+        self.out_channels = out_channels = whole_number(who, 1, out_channels=out_channels)
+        self.groups = groups = whole_number(who, 1, groups=groups)
         if in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"{who}({in_channels}, {out_channels}): {groups} groups do not divide both; give a divisor"

@@ -3,12 +3,13 @@
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.arguments import whole_numbers
 from manual.arithmetic import beyond_the_finite
 from manual.module import Array
 from manual.nn.conv.base import _ConvNd
 from manual.nn.conv.sums import correlate, correlate_both, spread
 from manual.nn.padding.ends import Ends, pad, unpad
-from manual.nn.windows import Sizes, whole_numbers
+from manual.nn.windows import Sizes
 
 
 class _ConvTranspose(_ConvNd):

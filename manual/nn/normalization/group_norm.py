@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.arguments import whole_number
 from manual.arithmetic import beyond_the_finite
 from manual.module import Array, check_array, plain, unsupported
 from manual.nn.normalization.standardize import Affine, Saved, moments, standardize, standardize_backward
@@ -50,7 +51,9 @@ class GroupNorm(Affine):
         dtype: DTypeLike = np.float32,
     ) -> None:
         unsupported("GroupNorm", device=device)
-        if num_groups <= 0 or num_channels < 0 or num_channels % num_groups:
+        num_groups = whole_number("GroupNorm", 1, num_groups=num_groups)
+        num_channels = whole_number("GroupNorm", 0, num_channels=num_channels)
+        if num_channels % num_groups:
             raise ValueError(
                 f"GroupNorm: {num_channels} channels do not make {num_groups} groups of one size; give a divisor"
             )

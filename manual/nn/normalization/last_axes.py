@@ -161,12 +161,12 @@ def sizes_of(normalized_shape: int | Sequence[int], who: str) -> tuple[int, ...]
 
     Raises TypeError for what is no integer, ValueError for no axis at all or a negative size.
     """
-    sizes = normalized_shape if isinstance(normalized_shape, Sequence) else (normalized_shape,)
-    if not all(isinstance(size, int | np.integer) for size in sizes):
+    sizes = tuple(map(plain, normalized_shape if isinstance(normalized_shape, Sequence) else (normalized_shape,)))
+    if any(isinstance(size, bool) or not isinstance(size, int) for size in sizes):
         raise TypeError(f"{who}: normalized_shape is an integer or a tuple of them, not {normalized_shape}")
     if not sizes or min(sizes) < 0:
         raise ValueError(f"{who}: normalized_shape has one axis or more, each of size 0 or above, not {sizes}")
-    return tuple(int(size) for size in sizes)
+    return sizes
 
 
 def last_axes(x: Array, sizes: tuple[int, ...], who: str) -> Axes:

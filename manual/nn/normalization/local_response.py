@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from manual.arguments import whole_number
 from manual.arithmetic import beyond_the_finite
 from manual.module import Array, Module, check_array, plain
 
@@ -34,9 +35,8 @@ class LocalResponseNorm(Module):
     """
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
-        if not isinstance(size, int | np.integer) or size < 1:
-            raise ValueError(f"LocalResponseNorm: size is a number of channels, 1 or above, not {size}")
-        self.size, self.alpha, self.beta, self.k = plain((size, alpha, beta, k))
+        self.size = whole_number("LocalResponseNorm", 1, size=size)
+        self.alpha, self.beta, self.k = plain((alpha, beta, k))
 
     def extra_repr(self) -> str:
         """Return the arguments."""

@@ -4,10 +4,11 @@
 order. A negative number cuts entries off. Inputs are (N, C, ...) or (C, ...); the last axes are the padded ones.
 """
 
+from manual.arguments import real_number, whole_numbers
 from manual.arithmetic import beyond_the_finite
 from manual.module import Array, Module
 from manual.nn.padding.ends import check_ends, pad, unpad
-from manual.nn.windows import Sizes, check_axes, check_not_empty, whole_numbers
+from manual.nn.windows import Sizes, check_axes, check_not_empty
 
 
 class _Pad(Module):
@@ -46,9 +47,9 @@ class _Pad(Module):
 class _ConstantPad(_Pad):
     mode = "constant"
 
-    def __init__(self, padding: int | Sizes, value: float) -> None:
+    def __init__(self, padding: int | Sizes, value: float | None) -> None:
         super().__init__(padding)
-        self.value = value
+        self.value = 0.0 if value is None else real_number(type(self).__name__, value=value)
 
     def extra_repr(self) -> str:
         """Return the padding and the value."""

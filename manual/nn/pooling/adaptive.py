@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from manual.arguments import whole_numbers
 from manual.arithmetic import beyond_the_finite
-from manual.module import Array, Module
+from manual.module import Array, Module, plain
 from manual.nn.pooling.maximum import Saved, add_at, flat_indices, places_of
-from manual.nn.windows import Sizes, check_axes, check_not_empty, whole_numbers
+from manual.nn.windows import Sizes, check_axes, check_not_empty
 
 Place = tuple[Any, ...]  # the index of a window's entries in x, or of its place in y
 
@@ -27,7 +28,7 @@ class _AdaptivePool(Module):
     axes: int
 
     def __init__(self, output_size: int | tuple[int | None, ...]) -> None:
-        who, given = type(self).__name__, output_size
+        who, given = type(self).__name__, plain(output_size)
         if given is None:
             raise TypeError(f"{who}: output_size=None; give a number, or a tuple in which None keeps the input's size")
         sizes = tuple(given) if isinstance(given, tuple | list) else (given,) * self.axes
@@ -35,7 +36,7 @@ class _AdaptivePool(Module):
             raise ValueError(f"{who}: output_size={given!r} has {len(sizes)} numbers; give one number, or {self.axes}")
         known = tuple(size for size in sizes if size is not None)
         whole_numbers(who, 0, len(known), output_size=known)
-        self.output_size, self.sizes = output_size, sizes
+        self.output_size, self.sizes = given, sizes
 
     def extra_repr(self) -> str:
         """Return the output's size."""

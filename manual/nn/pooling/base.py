@@ -9,9 +9,10 @@ So that every window lies in an array, the input gets `padding` entries before a
 needs: fewer than `padding`, or a cut, where the windows end before.
 """
 
+from manual.arguments import whole_numbers
 from manual.module import Array, Module
 from manual.nn.padding.ends import Ends
-from manual.nn.windows import Sizes, Windows, check_axes, check_not_empty, whole_numbers
+from manual.nn.windows import Sizes, Windows, check_axes, check_not_empty
 
 
 class _WindowPool(Module):

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.arguments import whole_number
 from manual.arithmetic import beyond_the_finite
-from manual.module import Array, Module, Parameter, check_array, unsupported
+from manual.module import Array, Module, Parameter, check_array, plain, unsupported
 from manual.nn.rnn import recurrence
 from manual.nn.rnn.recurrence import Weights, both_backward, both_forward
 from manual.nn.rnn.steps import State, StateGrad, Step, initial_state, joined, parts
@@ -80,8 +81,8 @@ class RNNBase(Module):
         who = type(self).__name__
         unsupported(who, device=device)
         _check_arguments(who, sizes, flags, dropout, proj_size)
-        self.step, self.dropout, self.proj_size = step, float(dropout), proj_size
-        self.input_size, self.hidden_size, self.num_layers = sizes
+        self.step, self.dropout, self.proj_size = step, float(dropout), plain(proj_size)
+        self.input_size, self.hidden_size, self.num_layers = plain(sizes)
         self.bias, self.batch_first, self.bidirectional = flags
         if dropout and self.num_layers == 1:
             says = f"{who}: dropout={dropout} acts between layers, and there is one alone: give num_layers=2 or more"
@@ -222,16 +223,12 @@ def _without_batch(x: Array, batched: bool) -> Array:
 
 def _check_arguments(who: str, sizes: tuple[int, ...], flags: tuple[bool, ...], dropout: float, proj_size: int) -> None:
     for name, size in zip(("input_size", "hidden_size", "num_layers"), sizes, strict=True):
-        if not isinstance(size, int):
-            raise TypeError(f"{who}: {name}={size!r} is no whole number; use an int")
-        if size <= 0:
-            raise ValueError(f"{who}: {name}={size} is no size; use 1 or more")
+        whole_number(who, 1, **{name: size})
     for name, flag in zip(("bias", "batch_first", "bidirectional"), flags, strict=True):
         if not isinstance(flag, bool):
             raise TypeError(f"{who}: {name}={flag!r} is no bool; use True or False")
     if isinstance(dropout, bool) or not isinstance(dropout, Real) or not 0 <= dropout <= 1:
         raise ValueError(f"{who}: dropout={dropout!r} is no probability; use a number in [0, 1]")
-    if not isinstance(proj_size, int):
-        raise TypeError(f"{who}: proj_size={proj_size!r} is no whole number; use an int")
+    whole_number(who, None, proj_size=proj_size)
     if not 0 <= proj_size < sizes[1]:
         raise ValueError(f"{who}: proj_size={proj_size} is not from 0 (none) to below hidden_size={sizes[1]}")

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from manual.arguments import whole_number
 from manual.arithmetic import beyond_the_finite
 from manual.module import Array, Module, Parameter, check_array, unsupported
 from manual.nn.rnn.recurrence import accumulate_affine, affine
@@ -39,10 +40,9 @@ class RNNCellBase(Module):
     ) -> None:
         who = type(self).__name__
         unsupported(who, device=device)
-        if input_size < 0 or hidden_size < 0:
-            raise ValueError(f"{who}({input_size}, {hidden_size}): a size is 0 or above")
-        self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
-        self.step = step
+        self.input_size = input_size = whole_number(who, 0, input_size=input_size)
+        self.hidden_size = hidden_size = whole_number(who, 0, hidden_size=hidden_size)
+        self.bias, self.step = bias, step
         generator = np.random.default_rng() if generator is None else generator
         bound = 1 / np.sqrt(hidden_size) if hidden_size else 0.0
 

@@ -188,9 +188,18 @@ def test_refused_shapes(shapes, says):
     check_refused(lambda nn: nn.MultiheadAttention(6, H), *given, error=ValueError, match=says)
 
 
-@pytest.mark.parametrize("sizes", [(6, 4), (0, 1), (6, 0), (6, -2), (-6, 2)])
-def test_refused_sizes(sizes):
-    check_refused(lambda nn: nn.MultiheadAttention(*sizes), error=ValueError, match=r"embed_dim / num_heads")
+@pytest.mark.parametrize(
+    ("sizes", "says"),
+    [
+        ((6, 4), "embed_dim / num_heads"),
+        ((0, 1), "embed_dim=0"),
+        ((6, 0), "num_heads=0"),
+        ((6, -2), "num_heads=-2"),
+        ((-6, 2), "embed_dim=-6"),
+    ],
+)
+def test_refused_sizes(sizes, says):
+    check_refused(lambda nn: nn.MultiheadAttention(*sizes), error=ValueError, match=says)
 
 
 def test_refused_arguments():

@@ -89,9 +89,8 @@ def test_a_divisor_of_0():
     [
         (3, (2, 3), r"three axes or more, not shape \(2, 3\)"),
         (3, (3,), r"three axes or more"),
-        (0, (2, 3, 4), r"1 or above, not 0"),
-        (-1, (2, 3, 4), r"1 or above, not -1"),
-        (3.0, (2, 3, 4), r"number of channels, 1 or above, not 3\.0"),
+        (0, (2, 3, 4), "size=0 .* give 1 or above"),
+        (-1, (2, 3, 4), "size=-1 .* give 1 or above"),
     ],
 )
 def test_bad_arguments(size, shape, says):

@@ -103,7 +103,7 @@ def test_a_generator_of_its_own(name):
 @pytest.mark.parametrize(
     ("sizes", "options", "error", "match"),
     [
-        ((0, 2), {}, ValueError, "input_size=0 is no size; use 1 or more"),
+        ((0, 2), {}, ValueError, "input_size=0 has a number below 1"),
         ((-3, 2), {}, ValueError, "input_size=-3"),
         ((5, 0), {}, ValueError, "hidden_size=0"),
         ((5, 2, 0), {}, ValueError, "num_layers=0"),
@@ -155,9 +155,9 @@ def test_another_nonlinearity_is_refused(name):
 
 @cells
 def test_sizes_of_cells_that_are_refused(name):
-    for sizes in ((-1, 2), (5, -2)):
+    for sizes, says in (((-1, 2), "input_size=-1"), ((5, -2), "hidden_size=-2")):
         build = lambda nn, sizes=sizes: getattr(nn, name)(*sizes)  # noqa: E731
-        check_refused(build, normal(3, 5), error=ValueError, match=rf"{name}\({sizes[0]}, {sizes[1]}\): a size is 0")
+        check_refused(build, normal(3, 5), error=ValueError, match=f"{name}: {says} has a number below 0")
 
 
 @layers
