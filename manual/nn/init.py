@@ -21,6 +21,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from manual.arguments import real_number, whole_number
 from manual.module import Array, Parameter
 
 Tensor = Array | Parameter
@@ -53,13 +54,14 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generato
     """Draw from U(a, b)."""
     if a > b:
         raise ValueError(f"uniform_ draws from a up to b, but a = {a} is above b = {b}")
+    if not math.isfinite(b - a):
+        raise ValueError(f"uniform_ draws from numbers at a finite distance, not from {a} up to {b}")
     return _draw(tensor, lambda random, shape: random.uniform(a, b, shape), generator)
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator = None) -> Tensor:
     """Draw from N(mean, std^2)."""
-    if std < 0:
-        raise ValueError(f"std is {std}, but a standard deviation is 0 or above")
+    _check_std(std)
     return _draw(tensor, lambda random, shape: random.normal(mean, std, shape), generator)
 
 
@@ -70,7 +72,8 @@ def trunc_normal_(
 
     Where less than 0.3 of the normal distribution lies within, most draws would be lost. There x is drawn from U(a, b)
     and kept with the probability exp(-(x - mean)^2 / (2 std^2)) divided by its largest value in [a, b]; what is kept
-    has the density wanted, since the two factors multiply. a and b are in units of x, not of std.
+    has the density wanted, since the two factors multiply. a and b are in units of x, not of std, and may be infinite:
+    beyond `reach` the density is below e^-40 of its largest value, and nothing is proposed there.
     """
     if not std > 0:
         raise ValueError(f"std is {std}, but a truncated normal distribution takes one above 0")
@@ -78,13 +81,17 @@ def trunc_normal_(
         raise ValueError(f"trunc_normal_ draws from a up to b, but a = {a} is above b = {b}")
     low, high = ((bound - mean) / std for bound in (a, b))
     within = (math.erf(high / math.sqrt(2)) - math.erf(low / math.sqrt(2))) / 2
-    peak = max(low, min(0.0, high)) ** 2
+    nearest = max(low, min(0.0, high))  # to the mean
+    if not (low <= high and abs(nearest) < 1e150):  # neither NaN, nor too large to be squared
+        raise ValueError(f"trunc_normal_ finds no numbers from a = {a} to b = {b} with mean {mean} and std {std}")
+    peak = nearest**2
+    reach = math.sqrt(peak + 80)
 
     def propose(random: np.random.Generator, count: int) -> tuple[Array, Array]:
         if within > 0.3:
             z = random.normal(size=count)
             return z, z == np.clip(z, low, high)
-        z = random.uniform(low, high, count)
+        z = random.uniform(max(low, -reach), min(high, reach), count)
         return z, np.log1p(-random.random(count)) <= (peak - z**2) / 2
 
     def draw(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -101,7 +108,7 @@ def trunc_normal_(
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Fill with one value."""
-    return _fill(tensor, np.full(_array(tensor).shape, val))
+    return _fill(tensor, np.full(_array(tensor).shape, real_number("constant_", val=val)))
 
 
 def ones_(tensor: Tensor) -> Tensor:
@@ -124,7 +131,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 
     With groups each group of out / groups outputs hands on the inputs of its own group.
     """
-    shape = _array(tensor).shape
+    shape, groups = _array(tensor).shape, whole_number("dirac_", 1, groups=groups)
     if len(shape) not in (3, 4, 5):
         raise ValueError(f"dirac_ takes the weight of a convolution, of 3, 4 or 5 axes, not one of shape {shape}")
     if shape[0] % groups:
@@ -201,6 +208,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Gener
     Source: Martens, Deep learning via Hessian-free optimization (2010)
     """
     rows, columns = _matrix(tensor, "sparse_")
+    _check_std(std)
     if not 0 <= sparsity <= 1:
         raise ValueError(f"sparsity is {sparsity}, but it is the part of every column that is 0, from 0 to 1")
 
@@ -244,7 +252,14 @@ def _array(tensor: Tensor) -> Array:
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
         given = getattr(array, "dtype", type(array).__name__)
         raise TypeError(f"initial values go into a Parameter or an array of floats, not {given}; pass layer.weight")
+    if array is tensor and not array.flags.writeable:
+        raise ValueError("initial values are written to the array, and this one is read-only; pass a copy of it")
     return array
+
+
+def _check_std(std: float) -> None:
+    if not std >= 0:
+        raise ValueError(f"std is {std}, but a standard deviation is 0 or above")
 
 
 def _matrix(tensor: Tensor, who: str) -> tuple[int, int]:
