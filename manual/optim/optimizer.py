@@ -43,6 +43,9 @@ class Optimizer:
         self._check(defaults)
         if isinstance(params, Parameter | np.ndarray):
             raise TypeError(f"{who} takes parameters, or groups of them, in a list; pass [parameter]")
+        if not isinstance(params, Iterable):
+            given_kind = type(params).__name__
+            raise TypeError(f"{who} takes parameters, or groups of them, not a {given_kind}; pass network.parameters()")
         given: list[Any] = list(params)
         if not given:
             raise ValueError(f"{who} was given no parameters; pass network.parameters()")

@@ -171,6 +171,13 @@ REFUSED = [
     (lambda s, o: s.OneCycleLR(o, 1.0, 10, pct_start=1.1), ValueError, "pct_start is 1.1"),
     (lambda s, o: s.OneCycleLR(o, 1.0, 10, pct_start=-0.1), ValueError, "pct_start is -0.1"),
     (lambda s, o: s.OneCycleLR(o, 1.0, 10, anneal_strategy="another"), ValueError, "anneal_strategy is 'another'"),
+    (lambda s, o: s.OneCycleLR(o, 1.0, 10, div_factor=0), ValueError, "div_factor is 0"),
+    (
+        lambda s, o: s.OneCycleLR(o, 1.0, 10, final_div_factor=0),
+        ValueError,
+        "final_div_factor is 0",
+    ),
+    (lambda s, o: s.CyclicLR(o, 0.1, 1.0, 0), ValueError, "step_size_up is 0"),
     (lambda s, o: s.OneCycleLR(o, [1.0, 2.0], 10), ValueError, "max_lr has 2 values"),
     (lambda s, o: s.OneCycleLR(o, 1.0, 10, base_momentum=[0.1]), ValueError, "base_momentum has 1 values"),
     (lambda s, o: s.OneCycleLR(o, 1.0, 10, max_momentum=[0.1]), ValueError, "max_momentum has 1 values"),
@@ -194,7 +201,7 @@ def test_refused_by_both(build, error, says):
     ours, theirs = optimizers()
     with pytest.raises(error, match=says):
         build(OURS, ours)
-    with pytest.raises((ValueError, TypeError, KeyError)):
+    with pytest.raises((ValueError, TypeError, KeyError, ZeroDivisionError)):
         build(TORCH, theirs)
 
 
@@ -214,6 +221,9 @@ def test_refused_by_us_alone():
     """torch divides by 0 at a later step, or by what is not there."""
     ours, theirs = optimizers()
     for build, says in [
+        (lambda s: s.PolynomialLR(ours, 2, power=-1), "power is -1"),
+        (lambda s: s.CyclicLR(ours, 0.1, 1.0, 2, -1), "step_size_down -1"),
+        (lambda s: s.CyclicLR(ours, 0.1, 1.0, -1), "step_size_up is -1"),
         (lambda s: s.StepLR(ours, 0), "step_size is 0"),
         (lambda s: s.ConstantLR(ours, 0.0), "factor is 0.0"),
         (lambda s: s.CosineAnnealingLR(ours, 0), "T_max is 0"),

@@ -97,3 +97,11 @@ def test_muons_iteration():
         with pytest.raises(ValueError, match=says):
             optim.Muon([nn.Parameter(np.ones((2, 2)))], **options)
     optim.Muon([nn.Parameter(np.ones((2, 2)))], ns_steps=99)
+
+
+@pytest.mark.parametrize(("given", "kind"), [(nn.Linear(2, 2), "Linear"), (5, "int"), (None, "NoneType")])
+def test_a_network_is_no_list_of_parameters(given, kind):
+    with pytest.raises(TypeError, match=rf"SGD takes parameters.*, not a {kind}; pass network\.parameters\(\)"):
+        optim.SGD(given)
+    with pytest.raises(TypeError):
+        torch.optim.SGD(torch.nn.Linear(2, 2) if kind == "Linear" else given)

@@ -88,6 +88,9 @@ class OneCycleLR(_Cycled):
             raise ValueError(f"pct_start is {pct_start}, but OneCycleLR takes a part of the steps, from 0 to 1")
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError(f"anneal_strategy is {anneal_strategy!r}, but OneCycleLR takes 'cos' or 'linear'")
+        for name, factor in (("div_factor", div_factor), ("final_div_factor", final_div_factor)):
+            if factor == 0:
+                raise ValueError(f"{name} is 0, but OneCycleLR divides by it")
         self._anneal_func_type = anneal_strategy
         self._schedule_phases = _phases(pct_start * self.total_steps, self.total_steps, three_phase)
         max_lrs = for_each_group("OneCycleLR", "max_lr", optimizer, max_lr)
@@ -178,6 +181,11 @@ class CyclicLR(_Cycled):
         check_optimizer("CyclicLR", optimizer)
         if scale_fn is None and mode not in ("triangular", "triangular2", "exp_range"):
             raise ValueError(f"mode is {mode!r}, but CyclicLR takes 'triangular', 'triangular2' or 'exp_range'")
+        if step_size_up <= 0 or (step_size_down is not None and step_size_down < 0):
+            raise ValueError(
+                f"step_size_up is {step_size_up} and step_size_down {step_size_down}, but CyclicLR takes one above 0 "
+                "and one of 0 or above"
+            )
         self.optimizer, self.cycle_momentum, self.mode, self.gamma = optimizer, cycle_momentum, mode, gamma
         base_lrs = for_each_group("CyclicLR", "base_lr", optimizer, base_lr)
         self.max_lrs = for_each_group("CyclicLR", "max_lr", optimizer, max_lr)

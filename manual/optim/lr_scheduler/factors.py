@@ -165,6 +165,8 @@ class PolynomialLR(_Factors):
     """
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
+        if power < 0:
+            raise ValueError(f"power is {power}, but PolynomialLR takes one of 0 or above: it ends at 0 to the power")
         self.total_iters, self.power = total_iters, power
         super().__init__(optimizer, last_epoch)
 
