@@ -191,8 +191,9 @@ def cross_entropy(x: Array, t: Array, pos_weight: Array | None = None) -> Array:
     if pos_weight is None:
         _, rest = softplus_parts(x)
         entries: Array = np.where(x.real >= 0, 1 - t, -t) * x + rest
-        return entries
-    return pos_weight * t * softplus(-x) + (1 - t) * softplus(x)
+    else:
+        entries = pos_weight * t * softplus(-x) + (1 - t) * softplus(x)
+    return entries
 
 
 def cross_entropy_slopes(x: Array, t: Array, pos_weight: Array | None = None) -> tuple[Array, Array]:

@@ -178,7 +178,7 @@ class TransformerEncoder(Module):
     def backward(self, grad_output: Array, saved: Any, *, input_grad: bool = True) -> Array | None:
         """Return grad_src."""
         saved_layers, saved_norm = saved
-        grad: Any = grad_output if self.norm is None else self.norm.backward(grad_output, saved_norm)
+        grad: Array | None = grad_output if self.norm is None else self.norm.backward(grad_output, saved_norm)
         for index, layer in reversed(list(enumerate(self.layers))):
             grad = layer.backward(grad, saved_layers[index], input_grad=input_grad or index > 0)
         return grad
