@@ -4,8 +4,8 @@
     grads = module.backward(grad_output, saved)  # same structure as the inputs; adds to Parameter.grad
     y = module(*inputs)                          # inference: forward without `saved`
 
-Nothing is hidden in a module between the two halves, so it can stand twice in one graph, and
-`backward` with one `saved` returns the same twice. `backward` changes neither `grad_output` nor `saved`.
+Nothing is hidden in a module between the two halves, so it can stand twice in one graph, and `backward` with one
+`saved` returns the same twice. It changes neither `grad_output` nor `saved`, and refuses a gradient that is unlike y.
 """
 
 from collections import OrderedDict
@@ -272,6 +272,17 @@ def check_array(x: Any, who: str, dtype: np.dtype[Any] | None = None) -> None:
             f"{who} has parameters of {dtype} but was given {x.dtype}: "
             f"write x.astype(np.{dtype}) or module.to(np.{x.dtype})"
         )
+
+
+def check_gradient(grad_output: Any, shape: tuple[int, ...], dtype: np.dtype[Any], who: str) -> None:
+    """Raise TypeError unless the gradient is an array of the output's `dtype`, ValueError unless of its `shape`."""
+    takes = f"{who}: backward takes a gradient of {dtype} and shape {shape}, as the output has"
+    if not isinstance(grad_output, np.ndarray | np.generic):
+        raise TypeError(f"{takes}, not {type(grad_output).__name__}: give dL/dy as an array")
+    if grad_output.dtype != dtype:  # torch converts it, unless it is complex
+        raise TypeError(f"{takes}, not one of {grad_output.dtype}: write grad_output.astype(np.{dtype})")
+    if grad_output.shape != shape:
+        raise ValueError(f"{takes}, not one of shape {grad_output.shape}: give dL/dy, a number for each of y")
 
 
 def plain(option: Any) -> Any:
