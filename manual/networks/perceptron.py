@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import DTypeLike
 
-from manual.module import Array
+from manual.module import Array, check_gradient
 from manual.nn import Linear, Sequential, Sigmoid
 from manual.nn.activation import sigmoid
 
@@ -22,9 +22,10 @@ class DoubleSigmoid(Sigmoid):
 
     def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> Array | None:
         """Return what the tutorial takes for grad_input."""
+        a = saved
+        check_gradient(grad_output, a.shape, a.dtype, "DoubleSigmoid")
         if not input_grad:
             return None
-        a = saved
         grad_input: Array = grad_output * sigmoid(a) * (1 - sigmoid(a))
         return grad_input
 

@@ -1,7 +1,7 @@
 """What all functions of one entry share: a diagonal Jacobian."""
 
 from manual.arithmetic import beyond_the_finite
-from manual.module import Array, Module, check_array
+from manual.module import Array, Module, check_array, check_gradient
 
 
 class Elementwise(Module):
@@ -27,6 +27,7 @@ class Elementwise(Module):
 
     def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x."""
+        check_gradient(grad_output, saved.shape, saved.dtype, type(self).__name__)
         if not input_grad:
             return None
         with beyond_the_finite():

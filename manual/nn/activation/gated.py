@@ -3,7 +3,7 @@
 import numpy as np
 
 from manual.arithmetic import beyond_the_finite
-from manual.module import Array, Module, check_array, unsupported
+from manual.module import Array, Module, check_array, check_gradient, unsupported
 from manual.nn.activation.axis import check_axis
 from manual.nn.activation.elementwise import Elementwise
 from manual.nn.activation.sigmoid import sigmoid, softplus
@@ -114,8 +114,9 @@ class GLU(Module):
 
     def backward(self, grad_output: Array, saved: tuple[Array, Array], *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x."""
+        a, s = saved
+        check_gradient(grad_output, a.shape, a.dtype, "GLU")
         if not input_grad:
             return None
-        a, s = saved
         with beyond_the_finite():
             return np.concatenate([grad_output * s, grad_output * a * (s * (1 - s))], axis=self.dim)

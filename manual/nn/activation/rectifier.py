@@ -5,7 +5,7 @@ from numpy.typing import DTypeLike
 
 from manual.arguments import real_number, whole_number
 from manual.arithmetic import beyond_the_finite, sum_over
-from manual.module import Array, Module, Parameter, check_array, plain, unsupported
+from manual.module import Array, Module, Parameter, check_array, check_gradient, plain, unsupported
 from manual.nn.activation.elementwise import Elementwise
 
 
@@ -117,6 +117,7 @@ class PReLU(Module):
     def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x; add to the gradient of the weight."""
         x = saved
+        check_gradient(grad_output, x.shape, x.dtype, "PReLU")
         grad_slope = np.where(x > 0, 0, grad_output * x)  # (N, C, *)
         if self.num_parameters == 1:
             self.weight.accumulate(grad_slope.sum().reshape(1))
@@ -178,4 +179,5 @@ class RReLU(Module):
     @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x."""
+        check_gradient(grad_output, saved.shape, saved.dtype, "RReLU")
         return grad_output * saved if input_grad else None

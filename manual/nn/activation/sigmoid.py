@@ -3,7 +3,7 @@
 import numpy as np
 
 from manual.arithmetic import beyond_the_finite
-from manual.module import Array, Module, check_array
+from manual.module import Array, Module, check_array, check_gradient
 from manual.nn.activation.elementwise import Elementwise
 
 
@@ -39,9 +39,10 @@ class Sigmoid(Module):
     @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x."""
+        y = saved
+        check_gradient(grad_output, y.shape, y.dtype, "Sigmoid")
         if not input_grad:
             return None
-        y = saved
         grad_input: Array = grad_output * y * (1 - y)
         return grad_input
 

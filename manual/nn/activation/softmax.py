@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from manual.arithmetic import beyond_the_finite
-from manual.module import Array, Module, check_array
+from manual.module import Array, Module, check_array, check_gradient
 from manual.nn.activation.axis import check_axis
 
 Saved = tuple[Array, int]  # the output, and the axis
@@ -105,6 +105,7 @@ class Softmax(_AlongOneAxis):
     def backward(self, grad_output: Array, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x."""
         y, dim = saved
+        check_gradient(grad_output, y.shape, y.dtype, "Softmax")
         return softmax_backward(grad_output, y, dim) if input_grad else None
 
 
@@ -127,6 +128,7 @@ class Softmin(_AlongOneAxis):
     def backward(self, grad_output: Array, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x."""
         y, dim = saved
+        check_gradient(grad_output, y.shape, y.dtype, "Softmin")
         return -softmax_backward(grad_output, y, dim) if input_grad else None
 
 
@@ -156,9 +158,10 @@ class LogSoftmax(_AlongOneAxis):
 
     def backward(self, grad_output: Array, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x."""
+        y, dim = saved
+        check_gradient(grad_output, y.shape, y.dtype, "LogSoftmax")
         if not input_grad:
             return None
-        y, dim = saved
         with beyond_the_finite():
             grad_input: Array = grad_output - np.exp(y) * grad_output.sum(axis=dim, keepdims=True)
         return grad_input
@@ -184,4 +187,6 @@ class Softmax2d(Module):
 
     def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x."""
-        return softmax_backward(grad_output, saved, -3) if input_grad else None
+        y = saved
+        check_gradient(grad_output, y.shape, y.dtype, "Softmax2d")
+        return softmax_backward(grad_output, y, -3) if input_grad else None

@@ -3,7 +3,7 @@
 import numpy as np
 
 from manual.arithmetic import beyond_the_finite
-from manual.module import Array, Module, check_array
+from manual.module import Array, Module, check_array, check_gradient
 from manual.nn.activation.elementwise import Elementwise
 
 
@@ -40,9 +40,10 @@ class Tanh(Module):
     @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x."""
+        y = saved
+        check_gradient(grad_output, y.shape, y.dtype, "Tanh")
         if not input_grad:
             return None
-        y = saved
         grad_input: Array = grad_output * ((1 - y) * (1 + y))
         return grad_input
 
