@@ -149,8 +149,9 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> OptionalGrads:
         """Return (grad_input, grad_target), the second None for targets of integers."""
         x, target = saved
-        n_entries, n_classes = math.prod(x.shape[:-1]), x.shape[-1]
-        spread = self._weigh(self._spread(grad_output, x, n_entries)[..., None])  # what broadcasts to (..., C)
+        samples, n_classes = x.shape[:-1], x.shape[-1]
+        spread = self._spread(grad_output, x, math.prod(samples), samples)
+        spread = self._weigh(spread[..., None])  # what broadcasts to (..., C)
         grad_x, grad_t = cross_entropy_slopes(x, target.astype(x.dtype))
         grad_x, grad_t = (spread * grad / n_classes for grad in (grad_x, grad_t))
         return (grad_x if input_grad else None), (grad_t if differentiable(target) else None)
@@ -183,7 +184,8 @@ class SoftMarginLoss(_Loss):
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> tuple[Array | None, None]:
         """Return (grad_input, None)."""
         x, t = saved
-        return (self._spread(grad_output, x) * -t * sigmoid(-t * x) if input_grad else None), None
+        spread = self._spread(grad_output, x)
+        return (spread * -t * sigmoid(-t * x) if input_grad else None), None
 
 
 def cross_entropy(x: Array, t: Array, pos_weight: Array | None = None) -> Array:

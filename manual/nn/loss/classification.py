@@ -93,10 +93,10 @@ class NLLLoss(_ClassLoss):
     @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Any, *, input_grad: bool = True) -> tuple[Array | None, None]:
         """Return (grad_input, None)."""
-        if not input_grad:
-            return None, None
         read, w = saved
         grad_x_t = -w * self._spread(grad_output, w, w.sum())  # (N, ...)
+        if not input_grad:
+            return None, None
         return classes_back(np.where(read, grad_x_t[..., None], 0)), None
 
 
@@ -183,7 +183,8 @@ class CrossEntropyLoss(_ClassLoss):
     def backward(self, grad_output: Any, saved: Any, *, input_grad: bool = True) -> tuple[Array | None, Array | None]:
         """Return (grad_input, grad_target), the second None for class indices."""
         log_p, q, counted, count, given_probabilities = saved
-        spread = np.where(counted, self._spread(grad_output, log_p, count), 0)[..., None]  # (N, ..., 1)
+        spread = self._spread(grad_output, log_p, count, log_p.shape[:-1])
+        spread = np.where(counted, spread, 0)[..., None]  # (N, ..., 1)
         grad_t = None
         if given_probabilities:
             grad_t = classes_back(-spread * self._class_weights(log_p) * (1 - self.label_smoothing) * log_p)

@@ -40,8 +40,9 @@ class HingeEmbeddingLoss(_Loss):
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> tuple[Array | None, None]:
         """Return (grad_input, None)."""
         x, together = saved
+        spread = self._spread(grad_output, x)
         slope = np.where(together, 1, np.where(x <= self.margin, -1, 0))
-        return (self._spread(grad_output, x) * slope.astype(x.dtype) if input_grad else None), None
+        return (spread * slope.astype(x.dtype) if input_grad else None), None
 
 
 class CosineEmbeddingLoss(_Loss):

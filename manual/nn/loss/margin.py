@@ -105,10 +105,10 @@ class MultiMarginLoss(_ClassLoss):
     @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Any, *, input_grad: bool = True) -> tuple[Array | None, None]:
         """Return (grad_input, None)."""
-        if not input_grad:
-            return None, None
         z, right, w = saved
         spread = self._spread(grad_output, w) * w  # (N,)
+        if not input_grad:
+            return None, None
         h = spread[..., None] * np.where(z > 0, self.p * z ** (self.p - 1), 0)  # (N, C)
         return np.where(right, -h.sum(-1, keepdims=True), h), None
 
@@ -145,10 +145,10 @@ class MultiLabelMarginLoss(_Loss):
     @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Any, *, input_grad: bool = True) -> tuple[Array | None, None]:
         """Return (grad_input, None)."""
+        h = saved
+        spread = self._spread(grad_output, h, math.prod(h.shape[:-2]), h.shape[:-2])[..., None]  # (N, 1)
         if not input_grad:
             return None, None
-        h = saved
-        spread = self._spread(grad_output, h, math.prod(h.shape[:-2]))[..., None]  # (N, 1)
         return spread * (h.sum(-2) - h.sum(-1)), None
 
     def _check_labels(self, input: Array, target: Array) -> None:

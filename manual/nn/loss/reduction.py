@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from manual.module import Array, Module, check_array, unsupported
+from manual.nn.gradients import gradient_of_loss
 
 Saved = tuple[Array, Array]
 Grads = tuple[Array | None, Array]
@@ -40,9 +41,16 @@ class _Loss(Module):
         with np.errstate(invalid="ignore"):  # a mean over nothing is NaN without a warning, as in torch
             return total if self.reduction == "sum" else total / self._divisor(entries, count)
 
-    def _spread(self, grad_output: Any, entries: Array, count: Any = None) -> Array:
-        """Return dL/dl_k for every entry, in the dtype of the entries."""
-        spread: Array = np.asarray(grad_output, dtype=entries.dtype)
+    def _spread(
+        self, grad_output: Any, entries: Array, count: Any = None, shape: tuple[int, ...] | None = None
+    ) -> Array:
+        """Return dL/dl_k for every k, in the dtype of the entries; `shape` is that of l where it is not theirs.
+
+        Raises TypeError or ValueError for a gradient that is not of the loss.
+        """
+        own = entries.shape if shape is None else shape
+        loss_shape = own if self.reduction == "none" else ()
+        spread = gradient_of_loss(grad_output, loss_shape, entries.dtype, type(self).__name__)
         return spread if self.reduction in ("none", "sum") else spread / self._divisor(entries, count)
 
     def _divisor(self, entries: Array, count: Any) -> Any:
