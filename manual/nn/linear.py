@@ -7,7 +7,7 @@ from numpy.typing import DTypeLike
 
 from manual.arguments import whole_number
 from manual.arithmetic import beyond_the_finite, sum_over
-from manual.module import Array, Module, Parameter, check_array, unsupported
+from manual.module import Array, Module, Parameter, check_array, check_gradient, unsupported
 
 
 class Identity(Module):
@@ -85,6 +85,7 @@ class Linear(Module):
     @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> Array | None:
         """Return grad_input (..., in_features); add to the gradients of weight and bias."""
+        check_gradient(grad_output, (*saved.shape[:-1], self.out_features), self.weight.dtype, "Linear")
         N = math.prod(saved.shape[:-1])  # not -1, which is undecided where there are no features
         x = saved.reshape(N, self.in_features)  # (N, in): every axis but the last is a batch axis
         g = grad_output.reshape(N, self.out_features)  # (N, out)
@@ -169,6 +170,7 @@ class Bilinear(Module):
     ) -> tuple[Array | None, Array]:
         """Return (grad_input1, grad_input2), of the inputs' shapes; add to the gradients of weight and bias."""
         x1, x2 = saved
+        check_gradient(grad_output, (*x1.shape[:-1], self.out_features), self.weight.dtype, "Bilinear")
         N = math.prod(x1.shape[:-1])
         g = grad_output.reshape(N, self.out_features)  # (N, out)
         rows1, rows2 = x1.reshape(N, self.in1_features), x2.reshape(N, self.in2_features)

@@ -7,7 +7,7 @@ from numpy.typing import DTypeLike
 
 from manual.arguments import whole_number
 from manual.arithmetic import beyond_the_finite
-from manual.module import Array, Module, Parameter, check_array, unsupported
+from manual.module import Array, Module, Parameter, check_array, check_gradient, unsupported
 
 
 class Embedding(Module):
@@ -117,6 +117,7 @@ class Embedding(Module):
     @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> None:
         """Add to the gradient of weight; return None, as an index has no gradient."""
+        check_gradient(grad_output, (*saved.shape, self.embedding_dim), self.weight.dtype, "Embedding")
         if self.frozen:
             return
         grad = np.zeros_like(self.weight.data)
