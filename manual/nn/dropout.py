@@ -1,9 +1,13 @@
 """Dropout: entries set to zero at random while training."""
 
+from typing import Any
+
 import numpy as np
 
 from manual.arithmetic import beyond_the_finite
-from manual.module import Array, Module, check_array, plain, unsupported
+from manual.module import Array, Module, check_array, check_gradient, plain, unsupported
+
+Saved = tuple[Array | None, tuple[int, ...], np.dtype[Any]]
 
 
 class Dropout(Module):
@@ -17,8 +21,8 @@ class Dropout(Module):
         dy[k]/dx[k] = m[k] / (1 - p)       dL/dx[k] = g[k] m[k] / (1 - p)
 
     The gradient passes where the entry passed, with the same factor; a second mask, or no factor, would be the
-    gradient of another function. `saved` is m, one byte an entry. At p = 0 nothing is drawn and y = x. At p = 1 every
-    m is 0, and the division is left out: y and dL/dx are zero, not 0 / 0.
+    gradient of another function. What is kept of the entries is m, one byte each. At p = 0 nothing is drawn and y = x.
+    At p = 1 every m is 0, and the division is left out: y and dL/dx are zero, not 0 / 0.
 
     x has any shape, y the same. Entry k is kept where the k-th number of `generator.random(x.shape)` is p or above.
     `inplace=True` is not supported, since forward never changes its input.
@@ -39,20 +43,22 @@ class Dropout(Module):
         return f"p={self.p}, inplace=False"
 
     @beyond_the_finite()
-    def forward(self, x: Array) -> tuple[Array, Array | None]:
-        """Return y and `saved` = the mask m, None in evaluation and at p = 0."""
+    def forward(self, x: Array) -> tuple[Array, Saved]:
+        """Return y and `saved` = (the mask m, None in evaluation and at p = 0; the shape and the dtype of y)."""
         check_array(x, "Dropout")
         if not self.training or self.p == 0:
-            return x, None
+            return x, (None, x.shape, x.dtype)
         m = self.generator.random(x.shape) >= self.p
-        return self._scaled(x * m), m  # an infinity that is dropped is 0 * inf = NaN, as in torch
+        return self._scaled(x * m), (m, x.shape, x.dtype)  # an infinity that is dropped is 0 * inf = NaN, as in torch
 
     @beyond_the_finite()
-    def backward(self, grad_output: Array, saved: Array | None, *, input_grad: bool = True) -> Array | None:
+    def backward(self, grad_output: Array, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x."""
-        if saved is None or not input_grad:
+        m, shape, dtype = saved
+        check_gradient(grad_output, shape, dtype, "Dropout")
+        if m is None or not input_grad:
             return grad_output if input_grad else None
-        return self._scaled(grad_output * saved)
+        return self._scaled(grad_output * m)
 
     def _scaled(self, kept: Array) -> Array:
         """Return what is kept / (1 - p); at p = 1, where nothing is, the zeros as they are."""

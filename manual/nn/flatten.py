@@ -2,8 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
-from manual.module import Array, Module, check_array
+import numpy as np
+
+from manual.module import Array, Module, check_array, check_gradient
+
+Saved = tuple[tuple[int, ...], tuple[int, ...], np.dtype[Any]]
 
 
 class Flatten(Module):
@@ -22,8 +27,8 @@ class Flatten(Module):
         """Return the first and the last axis."""
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
-    def forward(self, x: Array) -> tuple[Array, tuple[int, ...]]:
-        """Return y and `saved` = the shape of x.
+    def forward(self, x: Array) -> tuple[Array, Saved]:
+        """Return y and `saved` = (the shape of x, that of y, their dtype).
 
         Raises IndexError for an axis that x does not have and ValueError where start_dim is behind end_dim.
         """
@@ -36,11 +41,14 @@ class Flatten(Module):
         if start > end:
             raise ValueError(f"Flatten: start_dim {self.start_dim} lies behind end_dim {self.end_dim}; swap them")
         flat = math.prod(x.shape[start : end + 1])  # not -1: a size of 0 elsewhere would leave it undecided
-        return x.reshape((*x.shape[:start], flat, *x.shape[end + 1 :])), x.shape
+        y = x.reshape((*x.shape[:start], flat, *x.shape[end + 1 :]))
+        return y, (x.shape, y.shape, y.dtype)
 
-    def backward(self, grad_output: Array, saved: tuple[int, ...], *, input_grad: bool = True) -> Array | None:
+    def backward(self, grad_output: Array, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x."""
-        return grad_output.reshape(saved) if input_grad else None
+        x_shape, y_shape, dtype = saved
+        check_gradient(grad_output, y_shape, dtype, "Flatten")
+        return grad_output.reshape(x_shape) if input_grad else None
 
 
 class Unflatten(Module):
@@ -68,8 +76,8 @@ class Unflatten(Module):
         """Return the axis and its sizes."""
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
-    def forward(self, x: Array) -> tuple[Array, tuple[int, ...]]:
-        """Return y and `saved` = the shape of x.
+    def forward(self, x: Array) -> tuple[Array, Saved]:
+        """Return y and `saved` = (the shape of x, that of y, their dtype).
 
         Raises IndexError for an axis that x does not have and ValueError where the sizes do not make up the axis.
         """
@@ -87,8 +95,11 @@ class Unflatten(Module):
                 f"Unflatten: {self.unflattened_size} does not multiply up to {x.shape[dim]}, axis {dim}; "
                 "give sizes with this product, one of them -1 for the rest"
             )
-        return x.reshape((*x.shape[:dim], *sizes, *x.shape[dim + 1 :])), x.shape
+        y = x.reshape((*x.shape[:dim], *sizes, *x.shape[dim + 1 :]))
+        return y, (x.shape, y.shape, y.dtype)
 
-    def backward(self, grad_output: Array, saved: tuple[int, ...], *, input_grad: bool = True) -> Array | None:
+    def backward(self, grad_output: Array, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x."""
-        return grad_output.reshape(saved) if input_grad else None
+        x_shape, y_shape, dtype = saved
+        check_gradient(grad_output, y_shape, dtype, "Unflatten")
+        return grad_output.reshape(x_shape) if input_grad else None

@@ -123,7 +123,9 @@ class GroupedQueryAttention(Module):
         return heads if self.rotary is None else self.rotary.forward(heads)[0]
 
     def _turned_back(self, grad_heads: Any) -> Any:
-        return grad_heads if self.rotary is None else self.rotary.backward(grad_heads, 0)
+        if self.rotary is None:
+            return grad_heads
+        return self.rotary.backward(grad_heads, (0, grad_heads.shape, grad_heads.dtype))
 
     def _cut(self, x: Array, groups: int) -> Array:
         """Return x (..., T, K groups D) as (..., K, groups, T, D)."""

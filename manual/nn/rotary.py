@@ -1,9 +1,13 @@
 """Rotary position embedding: a position is an angle, and a query meets a key at the difference of theirs."""
 
+from typing import Any
+
 import numpy as np
 
 from manual.arithmetic import beyond_the_finite
-from manual.module import Array, Module, check_array
+from manual.module import Array, Module, check_array, check_gradient
+
+Saved = tuple[int, tuple[int, ...], np.dtype[Any]]
 
 
 class RotaryEmbedding(Module):
@@ -38,9 +42,9 @@ class RotaryEmbedding(Module):
     (x[i], x[i + d/2]), two contiguous halves, which vector loads like better. One is the other with entries in
     another order; weights that were trained with one give wrong numbers, and no error, with the other.
 
-    Saved: `offset`, one integer. The angles are computed anew, (T, d/2) of them, which costs less than reading them
-    back. 3 flops an entry each way (two products, one sum), against 2 moves: the layer is bound by memory, and is
-    best applied where q and k are loaded anyway.
+    Saved: `offset`, one integer, and no entry of x. The angles are computed anew, (T, d/2) of them, which costs less
+    than reading them back. 3 flops an entry each way (two products, one sum), against 2 moves: the layer is bound by
+    memory, and is best applied where q and k are loaded anyway.
 
     Precision: the angle t w[0] = t is as large as the position, and in float32 an angle of 100,000 is known to 0.004
     radian only. So angles are computed in float64, cosine and sine then rounded to the dtype of x.
@@ -63,8 +67,8 @@ class RotaryEmbedding(Module):
         return f"{self.dim}, base={self.base}, interleaved={self.interleaved}"
 
     @beyond_the_finite()
-    def forward(self, x: Array, offset: int = 0) -> tuple[Array, int]:
-        """Return y (..., T, E) and `saved` = offset, the position of x[..., 0, :].
+    def forward(self, x: Array, offset: int = 0) -> tuple[Array, Saved]:
+        """Return y (..., T, E) and `saved` = (offset, the position of x[..., 0, :]; the shape and the dtype of y).
 
         Raises ValueError where x has fewer than two axes, or fewer than `dim` entries along the last.
         """
@@ -75,12 +79,14 @@ class RotaryEmbedding(Module):
             raise ValueError(
                 f"RotaryEmbedding takes (..., T, E) with E of {self.dim} or above, but was given shape {x.shape}"
             )
-        return self._turned(x, offset, 1), offset
+        return self._turned(x, offset, 1), (offset, x.shape, x.dtype)
 
     @beyond_the_finite()
-    def backward(self, grad_output: Array, saved: int, *, input_grad: bool = True) -> Array | None:
+    def backward(self, grad_output: Array, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input (..., T, E)."""
-        return self._turned(grad_output, saved, -1) if input_grad else None
+        offset, shape, dtype = saved
+        check_gradient(grad_output, shape, dtype, "RotaryEmbedding")
+        return self._turned(grad_output, offset, -1) if input_grad else None
 
     def _turned(self, x: Array, offset: int, direction: int) -> Array:
         """Return R(direction * t) x[t] for t = offset, offset + 1, ..."""

@@ -32,9 +32,9 @@ def test_each_layer_draws_its_own_mask(dtype):
 
 def test_the_mask_is_the_generators():
     layer, x = nn.Dropout(0.3, generator=np.random.default_rng(4)), normal(3, 5)
-    y, saved = layer.forward(x)
+    y, (mask, *_) = layer.forward(x)
     kept = np.random.default_rng(4).random((3, 5)) >= 0.3
-    assert np.array_equal(saved, kept)
+    assert np.array_equal(mask, kept)
     assert np.array_equal(y, np.where(kept, x / 0.7, 0 * x))
     assert not np.array_equal(layer(x), y), "one mask for ever"
 
@@ -56,7 +56,7 @@ def test_evaluation_and_p_0_draw_nothing():
         before = layer.generator.bit_generator.state
         x = normal(3, 5)
         y, saved = layer.forward(x)
-        assert saved is None
+        assert saved == (None, x.shape, x.dtype)
         assert y is x
         assert layer.backward(x, saved) is x
         assert layer.generator.bit_generator.state == before
@@ -79,10 +79,11 @@ def test_what_is_not_finite_is_as_in_torch(p):
     """0 * inf is NaN, dropped or not: on the way there and on the way back."""
     x = np.array([np.inf, -np.inf, np.nan, -2.0] * 16)
     layer = nn.Dropout(p, generator=np.random.default_rng(0))
-    y, kept = layer.forward(x)
+    y, saved = layer.forward(x)
+    kept, *_ = saved
     assert set(y[~kept].astype(str)) == {"nan", "-0.0"}
     assert set(y[kept].astype(str)) == ({"inf", "-inf", "nan", "-4.0"} if p < 1 else set())
-    assert np.array_equal(layer.backward(x, kept), y, equal_nan=True)
+    assert np.array_equal(layer.backward(x, saved), y, equal_nan=True)
     torch.manual_seed(0)
     theirs = torch.nn.Dropout(p)(torch.tensor(x)).numpy()
     assert set(y.astype(str)) == set(theirs.astype(str))

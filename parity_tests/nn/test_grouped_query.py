@@ -55,12 +55,12 @@ def test_one_head_at_a_time(rotary_base):
     expected, grads = np.zeros_like(y), [np.zeros_like(each) for each in (x, wq.data, wk.data, wv.data, wo.data)]
     for h in range(6):
         own, read = slice(4 * h, 4 * h + 4), slice(4 * (h // 3), 4 * (h // 3) + 4)
-        (q, _), (k, _) = rotary.forward(x @ wq.data[own].T), rotary.forward(x @ wk.data[read].T)
+        (q, saved_q), (k, saved_k) = rotary.forward(x @ wq.data[own].T), rotary.forward(x @ wk.data[read].T)
         o, saved_head = attention.forward(q, k, x @ wv.data[read].T)
         expected += o @ wo.data[:, own].T
         grads[4][:, own] = g.T @ o
         dq, dk, dv = attention.backward(g @ wo.data[:, own], saved_head)
-        dq, dk = rotary.backward(dq, 0), rotary.backward(dk, 0)
+        dq, dk = rotary.backward(dq, saved_q), rotary.backward(dk, saved_k)
         grads[1][own] = dq.T @ x
         grads[2][read] += dk.T @ x
         grads[3][read] += dv.T @ x

@@ -35,8 +35,8 @@ PLANTED = {
         "RotaryEmbedding",
         lambda side: side.RotaryEmbedding(4),
         [normal(3, 5, 4)],
-        "self._turned(grad_output, saved, -1)",
-        "self._turned(grad_output, saved, 1)",
+        "self._turned(grad_output, offset, -1)",
+        "self._turned(grad_output, offset, 1)",
     ),
     "rotary: both entries from the new pair": (
         "RotaryEmbedding",

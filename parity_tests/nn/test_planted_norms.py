@@ -101,8 +101,8 @@ def test_biased_running_variance():
 
 DROPOUTS = {
     "no mask": lambda self, g, saved: self._scaled(g),
-    "no scale": lambda self, g, saved: g * saved,
-    "p and 1 - p exchanged": lambda self, g, saved: g * saved / self.p,
+    "no scale": lambda self, g, saved: g * saved[0],
+    "p and 1 - p exchanged": lambda self, g, saved: g * saved[0] / self.p,
     "another mask": lambda self, g, saved: self._scaled(g * (self.generator.random(g.shape) >= self.p)),
 }
 

@@ -4,9 +4,13 @@
 order. A negative number cuts entries off. Inputs are (N, C, ...) or (C, ...); the last axes are the padded ones.
 """
 
+from typing import Any
+
+import numpy as np
+
 from manual.arguments import real_number, whole_numbers
 from manual.arithmetic import beyond_the_finite
-from manual.module import Array, Module
+from manual.module import Array, Module, check_gradient
 from manual.nn.padding.ends import check_ends, pad, unpad
 from manual.nn.windows import Sizes, check_axes, check_not_empty
 
@@ -26,8 +30,8 @@ class _Pad(Module):
         """Return the padding."""
         return f"{self.padding}"
 
-    def forward(self, x: Array) -> tuple[Array, None]:
-        """Return y (..., S + before + after, ...) and nothing saved: the gradient does not depend on x.
+    def forward(self, x: Array) -> tuple[Array, tuple[Sizes, np.dtype[Any]]]:
+        """Return y (..., S + before + after, ...) and `saved` = its shape and dtype: the gradient depends on no number.
 
         Raises ValueError where an axis is too short for what is copied or cut off.
         """
@@ -36,11 +40,15 @@ class _Pad(Module):
         if self.mode in ("reflect", "replicate"):
             check_not_empty(x, who, self.axes)
         check_ends(who, x.shape[-self.axes :], self.ends, self.mode)
-        return pad(x, self.ends, self.mode, self.value), None
+        y = pad(x, self.ends, self.mode, self.value)
+        return y, (y.shape, y.dtype)
 
     @beyond_the_finite()
-    def backward(self, grad_output: Array, saved: None, *, input_grad: bool = True) -> Array | None:
+    def backward(
+        self, grad_output: Array, saved: tuple[Sizes, np.dtype[Any]], *, input_grad: bool = True
+    ) -> Array | None:
         """Return grad_input: each entry of grad_output is added where its value came from."""
+        check_gradient(grad_output, *saved, type(self).__name__)
         return unpad(grad_output, self.ends, self.mode) if input_grad else None
 
 

@@ -131,5 +131,5 @@ def test_masks_copied_along(monkeypatch):
     monkeypatch.setattr(decoder, "copies", copies)
     stack = nn.TransformerDecoder(nn.TransformerDecoderLayer(8, 2, 5, 0.5), 2)
     _, (saved, _) = stack.forward(normal(2, 4, 8).astype(np.float32), normal(3, 4, 8).astype(np.float32))
-    first, second = (layer_saved[0][1] for layer_saved in saved)
+    first, second = (layer_saved[0][1][0] for layer_saved in saved)
     assert np.array_equal(first, second), "test_copies_start_alike_and_draw_apart rests on this"
