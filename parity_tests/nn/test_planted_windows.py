@@ -77,8 +77,8 @@ class AverageDividedByTheKernel(nn.AvgPool2d):
     """At the border as well, where fewer entries are counted."""
 
     def backward(self, grad_output, saved, *, input_grad=True):
-        m, ends = saved
-        return super().backward(grad_output, (np.full_like(m, 4), ends)) if input_grad else None
+        m, *others = saved
+        return super().backward(grad_output, (np.full_like(m, 4), *others)) if input_grad else None
 
 
 class CopiesForgotten(nn.ReflectionPad1d):

@@ -7,7 +7,7 @@ from numpy.typing import DTypeLike
 
 from manual.arguments import whole_number, whole_numbers
 from manual.arithmetic import sum_over
-from manual.module import Array, Module, Parameter, unsupported
+from manual.module import Array, Module, Parameter, check_gradient, unsupported
 from manual.nn.windows import Sizes, Windows, check_axes, check_not_empty
 
 
@@ -82,6 +82,11 @@ class _ConvNd(Module):
         check_not_empty(x, who, self.axes)
         if x.shape[-1 - self.axes] != self.in_channels:
             raise ValueError(f"{who} has {self.in_channels} input channels, but was given an input of shape {x.shape}")
+
+    def _check_gradient(self, grad_output: Array, x: Array, places: Sizes) -> None:
+        """Raise TypeError or ValueError unless it is a gradient for y (..., out_channels, *places)."""
+        shape = (*x.shape[: -1 - self.axes], self.out_channels, *places)
+        check_gradient(grad_output, shape, self.weight.dtype, type(self).__name__)
 
     def _with_bias(self, y: Array) -> Array:
         return y if self.bias is None else y + self.bias.data.reshape(-1, *(1,) * self.axes)

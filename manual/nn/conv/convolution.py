@@ -94,6 +94,7 @@ class _Conv(_ConvNd):
     @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> Array | None:
         """Return grad_input; add to the gradients of weight and bias."""
+        self._check_gradient(grad_output, saved, self.windows.counts(saved.shape[-self.axes :]))
         self._accumulate(correlate_both(grad_output, saved, self.windows, self.groups), grad_output)
         if not input_grad:
             return None

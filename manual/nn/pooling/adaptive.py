@@ -17,8 +17,8 @@ import numpy as np
 
 from manual.arguments import whole_numbers
 from manual.arithmetic import beyond_the_finite
-from manual.module import Array, Module, plain
-from manual.nn.pooling.maximum import Saved, add_at, flat_indices, places_of
+from manual.module import Array, Module, check_gradient, plain
+from manual.nn.pooling.maximum import Saved, add_at, flat_indices, gradient_of_largest, places_of
 from manual.nn.windows import Sizes, check_axes, check_not_empty
 
 Place = tuple[Any, ...]  # the index of a window's entries in x, or of its place in y
@@ -65,8 +65,11 @@ class _AdaptiveAvgPool(_AdaptivePool):
     """
 
     @beyond_the_finite()
-    def forward(self, input: Array) -> tuple[Array, Sizes]:
-        """Return y and `saved` = the input's shape. ValueError for another number of axes, or an empty one."""
+    def forward(self, input: Array) -> tuple[Array, tuple[Sizes, np.dtype[Any]]]:
+        """Return y and `saved` = (the input's shape, its dtype).
+
+        ValueError for another number of axes, or an empty one.
+        """
         check_axes(input, type(self).__name__, self.axes)
         check_not_empty(input, type(self).__name__, self.axes)
         shape = input.shape[-self.axes :]
@@ -75,18 +78,23 @@ class _AdaptiveAvgPool(_AdaptivePool):
         last = tuple(range(-self.axes, 0))
         for place, window in windows_of(shape, counts):
             y[place] = input[window].mean(axis=last)
-        return y, shape
+        return y, (input.shape, input.dtype)
 
     @beyond_the_finite()
-    def backward(self, grad_output: Array, saved: Sizes, *, input_grad: bool = True) -> Array | None:
+    def backward(
+        self, grad_output: Array, saved: tuple[Sizes, np.dtype[Any]], *, input_grad: bool = True
+    ) -> Array | None:
         """Return grad_input: every entry of a window gets the window's gradient over the number of its entries."""
+        input_shape, dtype = saved
+        shape = input_shape[-self.axes :]
+        counts = self._counts(shape)
+        check_gradient(grad_output, (*input_shape[: -self.axes], *counts), dtype, type(self).__name__)
         if not input_grad:
             return None
-        counts = grad_output.shape[-self.axes :]
-        grad_input = np.zeros((*grad_output.shape[: -self.axes], *saved), grad_output.dtype)
-        for place, window in windows_of(saved, counts):
+        grad_input = np.zeros(input_shape, dtype)
+        for place, window in windows_of(shape, counts):
             size = math.prod(grad_input[window].shape[-self.axes :])
-            share = grad_output[place] / grad_output.dtype.type(size)
+            share = grad_output[place] / dtype.type(size)
             grad_input[window] += share.reshape(*share.shape, *(1,) * self.axes)
         return grad_input
 
@@ -107,7 +115,7 @@ class _AdaptiveMaxPool(_AdaptivePool):
         self.return_indices = return_indices
 
     def forward(self, input: Array) -> tuple[Any, Saved]:
-        """Return y, or (y, indices), and `saved` = the indices of the largest entries and the input's shape.
+        """Return y, or (y, indices), and `saved` = (the largest entries' indices, the pooled axes' shape, the dtype).
 
         ValueError for another number of axes, or an empty one.
         """
@@ -120,13 +128,13 @@ class _AdaptiveMaxPool(_AdaptivePool):
             number = numbers[window].reshape(-1)
             indices[place] = number[_largest(input[window].reshape(*samples, number.size))]
         y = input.reshape(-1)[places_of(indices, shape)]
-        return (y, indices) if self.return_indices else y, (indices, shape)
+        return (y, indices) if self.return_indices else y, (indices, shape, y.dtype)
 
     @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input: every entry of the output's gradient is added where the largest entry was."""
-        indices, shape = saved
-        g = grad_output[0] if self.return_indices else grad_output
+        g = gradient_of_largest(grad_output, saved, self.return_indices, type(self).__name__)
+        indices, shape, _ = saved
         return add_at(g, indices, shape) if input_grad else None
 
 

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from manual.arithmetic import beyond_the_finite
-from manual.module import Array
+from manual.module import Array, check_gradient
 from manual.nn.padding.ends import Ends, pad_constant, unpad
 from manual.nn.pooling.base import _WindowPool
 from manual.nn.windows import Sizes, gather, scatter
+
+Saved = tuple[Array, Ends, Sizes]
 
 
 class _AvgPool(_WindowPool):
@@ -67,19 +69,24 @@ class _AvgPool(_WindowPool):
         return np.minimum(end, size) - np.maximum(start, 0)
 
     @beyond_the_finite()
-    def forward(self, input: Array) -> tuple[Array, tuple[Array, Ends]]:
-        """Return y and `saved` = the divisors and what was put before and behind. ValueError where no window fits."""
+    def forward(self, input: Array) -> tuple[Array, Saved]:
+        """Return y and `saved` = (the divisors, what was put before and behind, y's shape).
+
+        Raises ValueError where no window fits.
+        """
         ends = self._ends(input)
         columns = gather(pad_constant(input, ends), self.windows)  # (..., K, *counts)
         m = self._divisor(input.shape[-self.axes :], columns.shape[-self.axes :], input.dtype)
-        return columns.sum(axis=-1 - self.axes) / m, (m, ends)
+        y = columns.sum(axis=-1 - self.axes) / m
+        return y, (m, ends, y.shape)
 
     @beyond_the_finite()
-    def backward(self, grad_output: Array, saved: tuple[Array, Ends], *, input_grad: bool = True) -> Array | None:
+    def backward(self, grad_output: Array, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input: every entry of a window gets the window's gradient over its divisor."""
+        m, ends, shape = saved
+        check_gradient(grad_output, shape, m.dtype, type(self).__name__)
         if not input_grad:
             return None
-        m, ends = saved
         share = np.expand_dims(grad_output / m, -1 - self.axes)  # (..., 1, *counts)
         columns = np.repeat(share, np.prod(self.windows.size), axis=-1 - self.axes)
         return unpad(scatter(columns, self.windows, self.windows.reach(m.shape)), ends, "constant")

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 
 from manual.arithmetic import beyond_the_finite
-from manual.module import Array
+from manual.module import Array, check_gradient
+from manual.nn.gradients import check_pair
 from manual.nn.padding.ends import pad_constant
 from manual.nn.pooling.base import _WindowPool
 from manual.nn.windows import Sizes
 
-Saved = tuple[Array, Sizes]
+Saved = tuple[Array, Sizes, np.dtype[Any]]
 
 
 def flat_indices(shape: Sizes) -> Array:
@@ -31,6 +32,16 @@ def add_at(grad_output: Array, indices: Array, shape: Sizes) -> Array:
     x = np.zeros((*grad_output.shape[: -len(shape)], *shape), grad_output.dtype)
     np.add.at(x.reshape(-1), places_of(indices, shape).reshape(-1), grad_output.reshape(-1))
     return x
+
+
+def gradient_of_largest(grad_output: Any, saved: Saved, return_indices: bool, who: str) -> Array:
+    """Return the gradient of y: indices have none. Raises TypeError or ValueError for one that is not of y."""
+    indices, _, dtype = saved
+    if return_indices:
+        check_pair(grad_output, who)
+    g: Array = grad_output[0] if return_indices else grad_output
+    check_gradient(g, indices.shape, dtype, who)
+    return g
 
 
 class _MaxPool(_WindowPool):
@@ -72,7 +83,7 @@ class _MaxPool(_WindowPool):
         )
 
     def forward(self, input: Array) -> tuple[Any, Saved]:
-        """Return y, or (y, indices), and `saved` = the indices of the largest entries and the input's shape.
+        """Return y, or (y, indices), and `saved` = (the largest entries' indices, the pooled axes' shape, the dtype).
 
         Raises ValueError where no window fits, or where one would lie in padding alone.
         """
@@ -89,13 +100,13 @@ class _MaxPool(_WindowPool):
             y, indices = np.where(wins, entry, y), np.where(wins, number, indices)
         if (indices < 0).any():  # torch hands out an index outside of the input here
             raise ValueError(f"{type(self).__name__}: a window has padding alone; give less padding or dilation")
-        return (y, indices) if self.return_indices else y, (indices, shape)
+        return (y, indices) if self.return_indices else y, (indices, shape, y.dtype)
 
     @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input: every entry of the output's gradient is added where the largest entry was."""
-        indices, shape = saved
-        g = grad_output[0] if self.return_indices else grad_output
+        g = gradient_of_largest(grad_output, saved, self.return_indices, type(self).__name__)
+        indices, shape, _ = saved
         return add_at(g, indices, shape) if input_grad else None
 
 
