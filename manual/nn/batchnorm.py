@@ -187,9 +187,9 @@ class _BatchNorm(NormBase):
     @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x; add to the gradients of weight and bias."""
-        channel = self.channels[grad_output.ndim]
-        samples_and_positions = (0, *range(2, grad_output.ndim))
-        return self._normalize_backward(grad_output, saved, channel, samples_and_positions, input_grad)
+        axes = saved[0].ndim
+        samples_and_positions = (0, *range(2, axes))
+        return self._normalize_backward(grad_output, saved, self.channels[axes], samples_and_positions, input_grad)
 
     def _momentum(self) -> float:
         """Count the batch; return its share, which is one of all batches so far where `momentum` is None."""

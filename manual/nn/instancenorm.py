@@ -67,8 +67,9 @@ class _InstanceNorm(NormBase):
     @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x; add to the gradients of weight and bias."""
-        channel = self.channels[grad_output.ndim]
-        positions = tuple(range(channel + 1, grad_output.ndim))
+        axes = saved[0].ndim
+        channel = self.channels[axes]
+        positions = tuple(range(channel + 1, axes))
         return self._normalize_backward(grad_output, saved, channel, positions, input_grad)
 
 

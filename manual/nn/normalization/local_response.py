@@ -4,7 +4,7 @@ import numpy as np
 
 from manual.arguments import whole_number
 from manual.arithmetic import beyond_the_finite
-from manual.module import Array, Module, check_array, plain
+from manual.module import Array, Module, check_array, check_gradient, plain
 
 
 class LocalResponseNorm(Module):
@@ -55,9 +55,10 @@ class LocalResponseNorm(Module):
     @beyond_the_finite()
     def backward(self, grad_output: Array, saved: tuple[Array, Array], *, input_grad: bool = True) -> Array | None:
         """Return grad_input, of the shape of x."""
+        x, D = saved
+        check_gradient(grad_output, x.shape, x.dtype, "LocalResponseNorm")
         if not input_grad:
             return None
-        x, D = saved
         before, after = (self.size - 1) // 2, self.size // 2
         y = x / D**self.beta
         through_D = _window_sum(grad_output * y / D, before, after)  # (N, C, ...)

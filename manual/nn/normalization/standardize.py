@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from manual.arithmetic import sum_over
-from manual.module import Array, Module, Parameter
+from manual.module import Array, Module, Parameter, check_gradient
 
 Saved = tuple[Array, Array]
 Axes = tuple[int, ...]
@@ -108,7 +108,8 @@ class Affine(Module):
         return y
 
     def _affine_backward(self, grad_output: Array, xhat: Array, along: Axes) -> Array:
-        """Return dL/dxhat; add to the gradients of weight and bias."""
+        """Return dL/dxhat; add to the gradients of weight and bias. Raises TypeError or ValueError for a wrong one."""
+        check_gradient(grad_output, xhat.shape, xhat.dtype, type(self).__name__)
         shape = [size if axis in along else 1 for axis, size in enumerate(xhat.shape)]
         others = tuple(axis for axis in range(xhat.ndim) if axis not in along)
         grad_xhat = grad_output
