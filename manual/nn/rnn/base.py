@@ -9,10 +9,11 @@ from numpy.typing import DTypeLike
 
 from manual.arguments import whole_number
 from manual.arithmetic import beyond_the_finite
-from manual.module import Array, Module, Parameter, check_array, plain, unsupported
+from manual.module import Array, Module, Parameter, check_array, check_gradient, plain, unsupported
+from manual.nn.gradients import check_pair
 from manual.nn.rnn import recurrence
 from manual.nn.rnn.recurrence import Weights, both_backward, both_forward
-from manual.nn.rnn.steps import State, StateGrad, Step, initial_state, joined, parts
+from manual.nn.rnn.steps import State, StateGrad, Step, check_state_gradient, initial_state, joined, parts
 
 OPTIONAL = ("bias_ih", "bias_hh", "weight_hr")
 
@@ -149,6 +150,7 @@ class RNNBase(Module):
     @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> tuple[Array | None, Any]:
         """Return (grad_input, grad_hx); add to the gradients of all parameters."""
+        self._check_gradient(grad_output, saved)
         (grad_y, grad_n), (layers, batched, given) = grad_output, saved
         if grad_y is None:
             grad = np.concatenate([np.zeros_like(one.before) for one in layers[-1].directions], axis=-1)
@@ -165,6 +167,19 @@ class RNNBase(Module):
             first = first_own + first
         grad_0 = tuple(_without_batch(np.stack(part), batched) for part in zip(*first, strict=True))  # (L D, N, H)
         return (self._as_given(grad, batched) if input_grad else None), (joined(grad_0) if given else None)
+
+    def _check_gradient(self, grad_output: Any, saved: Saved) -> None:
+        """Raise TypeError or ValueError unless there is a gradient, or None, for the output and for each last state."""
+        who, before = type(self).__name__, saved.layers[0].directions[0].before  # (T, N, H) in every layer
+        check_pair(grad_output, who)
+        grad_y, grad_n = grad_output
+        if grad_y is not None:
+            *lead, width = self._as_given(before, saved.batched).shape
+            check_gradient(grad_y, (*lead, self._directions * width), before.dtype, who)
+        if grad_n is not None:
+            lead = [self.num_layers * self._directions, *(before.shape[1:2] if saved.batched else ())]
+            shapes = ((*lead, before.shape[-1]), (*lead, self.hidden_size))[: self.step.states]
+            check_state_gradient(who, grad_n, shapes, before.dtype)
 
     def _own(self, layer: int) -> slice:
         """Return where a layer's directions stand among those of all layers."""

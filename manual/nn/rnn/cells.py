@@ -7,9 +7,9 @@ from numpy.typing import DTypeLike
 
 from manual.arguments import whole_number
 from manual.arithmetic import beyond_the_finite
-from manual.module import Array, Module, Parameter, check_array, unsupported
+from manual.module import Array, Module, Parameter, check_array, check_gradient, unsupported
 from manual.nn.rnn.recurrence import accumulate_affine, affine
-from manual.nn.rnn.steps import ElmanStep, GRUStep, LSTMStep, Step, initial_state, joined, parts
+from manual.nn.rnn.steps import ElmanStep, GRUStep, LSTMStep, Step, check_state_gradient, initial_state, joined, parts
 
 Saved = tuple[Array, Array, Any, bool]
 
@@ -82,12 +82,21 @@ class RNNCellBase(Module):
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> tuple[Array | None, Any]:
         """Return (grad_input, grad_hx), None for an hx that was not given; add to the parameters' gradients."""
         x, h, saved_step, given = saved
+        self._check_gradient(grad_output, h)
         grad_new = tuple(np.zeros_like(h) if g is None else g for g in parts(grad_output, self.step.states))
         grad_a, grad_p, past = self.step.backward(grad_new, saved_step)
         accumulate_affine(grad_a, x, self.weight_ih, self.bias_ih)
         accumulate_affine(grad_p, h, self.weight_hh, self.bias_hh)
         grad_hx = joined((grad_p @ self.weight_hh.data + past[0], *past[1:]))
         return (grad_a @ self.weight_ih.data if input_grad else None), (grad_hx if given else None)
+
+    def _check_gradient(self, grad_output: Any, h: Array) -> None:
+        """Raise TypeError or ValueError unless it is a gradient for the new state, which is like h, of a pair each."""
+        who = type(self).__name__
+        if self.step.states == 1:
+            check_gradient(grad_output, h.shape, h.dtype, who)
+        else:
+            check_state_gradient(who, grad_output, (h.shape, h.shape), h.dtype)
 
 
 class RNNCell(RNNCellBase):

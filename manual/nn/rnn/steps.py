@@ -18,8 +18,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from manual.module import Array, check_array
+from manual.module import Array, check_array, check_gradient
 from manual.nn.activation import relu, sigmoid, tanh
+from manual.nn.gradients import check_pair
 
 State = tuple[Array, ...]  # (h,), and (h, c) of an LSTM
 StateGrad = tuple[Array | float, ...]
@@ -180,6 +181,15 @@ def initial_state(who: str, step: Step, hx: Any, shapes: tuple[tuple[int, ...], 
         if part.shape != shape:
             raise ValueError(f"{who} takes {name} of shape {shape} with this input, but was given {part.shape}")
     return state
+
+
+def check_state_gradient(who: str, grad: Any, shapes: tuple[tuple[int, ...], ...], dtype: np.dtype[Any]) -> None:
+    """Raise TypeError or ValueError unless `grad` has a gradient, or None, for each part of a state of these shapes."""
+    if len(shapes) > 1:
+        check_pair(grad, who)
+    for part, shape in zip(parts(grad, len(shapes)), shapes, strict=True):
+        if part is not None:
+            check_gradient(part, shape, dtype, who)
 
 
 def parts(state: Any, count: int) -> tuple[Any, ...]:
