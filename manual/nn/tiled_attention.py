@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from manual.arithmetic import beyond_the_finite
-from manual.module import Array, Module, check_array, plain
+from manual.module import Array, Module, check_array, check_gradient, plain
 
 Grads = tuple[Array | None, Array, Array]
 Tile = tuple[slice, slice]
@@ -70,6 +70,7 @@ class NaiveAttention(Module):
         """Return (grad_query, grad_key, grad_value)."""
         query, key, value, p = saved
         scale = _check(self, query, key, value)
+        check_gradient(grad_output, (*query.shape[:-1], value.shape[-1]), query.dtype, "NaiveAttention")
         grad_value = p.mT @ grad_output  # (..., S, E)
         grad_p = grad_output @ value.mT  # (..., T, S)
         d = (p * grad_p).sum(axis=-1, keepdims=True)  # (..., T, 1)
@@ -167,6 +168,7 @@ class TiledAttention(Module):
     def backward(self, grad_output: Array, saved: tuple[Array, ...], *, input_grad: bool = True) -> Grads:
         """Return (grad_query, grad_key, grad_value)."""
         query, key, value, output, logsumexp = saved
+        check_gradient(grad_output, output.shape, output.dtype, "TiledAttention")
         scale = _check(self, query, key, value)
         grad_query = np.zeros_like(query) if input_grad else None
         grad_key, grad_value = np.zeros_like(key), np.zeros_like(value)

@@ -8,11 +8,12 @@ from numpy.typing import DTypeLike
 
 from manual.arguments import whole_number
 from manual.arithmetic import beyond_the_finite
-from manual.module import Array, Module, Parameter, unsupported
+from manual.module import Array, Module, Parameter, check_gradient, unsupported
 from manual.nn.activation import softmax
 from manual.nn.attention.attend import attend, attend_backward, softmax_or_zero
 from manual.nn.attention.checks import check_inputs, check_masks
 from manual.nn.attention.masks import causal_mask, check_probability, dropout_mask, merged_mask
+from manual.nn.gradients import check_pair
 from manual.nn.init import xavier_normal_, xavier_uniform_
 from manual.nn.linear import Linear
 
@@ -173,6 +174,7 @@ class MultiheadAttention(Module):
         grad_output is (grad_y, grad_weights), None for one that is not used.
         """
         inputs, saved_attend, saved_out, average, batched = saved
+        self._check_gradient(grad_output, saved)
         g, dW = grad_output
         g = np.zeros_like(inputs[0]) if g is None else _samples_first(g, self.batch_first)  # (N, L, E)
         grad_c: Any = self.out_proj.backward(g, saved_out)  # (N, L, E)
@@ -191,6 +193,17 @@ class MultiheadAttention(Module):
             _as_given(dk @ W_k, self.batch_first, batched),
             _as_given(dv @ W_v, self.batch_first, batched),
         )
+
+    def _check_gradient(self, grad_output: Any, saved: Saved) -> None:
+        """Raise TypeError or ValueError unless there is a gradient, or None, for y and for the weights."""
+        inputs, (_, _, _, P, _, _), _, average, batched = saved
+        check_pair(grad_output, "MultiheadAttention")
+        N, H, L, S = P.shape
+        weights = (*([N] if batched else []), *([] if average else [H]), L, S)
+        shapes = (_as_given(inputs[0], self.batch_first, batched).shape, weights)
+        for grad, shape in zip(grad_output, shapes, strict=True):
+            if grad is not None:
+                check_gradient(grad, shape, P.dtype, "MultiheadAttention")
 
     def _weights(self) -> list[Array]:
         """Return W_q, W_k, W_v: blocks of rows of one parameter, or three."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from manual.module import Array, check_array, plain
+from manual.module import Array, check_array, check_gradient, plain
 from manual.nn.attention.attend import Saved, attend, attend_backward, softmax_or_zero
 from manual.nn.attention.masks import additive, causal_mask, check_mask, check_probability, dropout_mask
 
@@ -58,6 +58,8 @@ def scaled_dot_product_attention(
 def scaled_dot_product_attention_backward(grad_output: Array, saved: tuple[Saved, int]) -> tuple[Array, Array, Array]:
     """Return grad_query, grad_key, grad_value, each of the shape of its input."""
     saved_attend, group = saved
+    Q, _, V, *_ = saved_attend
+    check_gradient(grad_output, (*Q.shape[:-1], V.shape[-1]), Q.dtype, WHO)
     dQ, dK, dV = attend_backward(grad_output, None, saved_attend)
     return dQ, _sum_of_groups(dK, group), _sum_of_groups(dV, group)
 
