@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from manual.module import Array, Module, Parameter, check_array
+from manual.module import Array, Module, Parameter, check_array, check_gradient
 from manual.nn.activation import sigmoid
 
 
@@ -35,6 +35,7 @@ class Neuron(Module):
     def backward(self, grad_output: Array, saved: tuple[Array, Array], *, input_grad: bool = True) -> Array | None:
         """Return grad_input (..., K); add to the gradients of weight and bias."""
         x, y = saved
+        check_gradient(grad_output, y.shape, y.dtype, "Neuron")
         grad_total = grad_output * y * (1 - y)  # (..., 1)
         self.weight.accumulate((grad_total * x).reshape(-1, x.shape[-1]).sum(axis=0))
         self.bias.accumulate(grad_total.sum())

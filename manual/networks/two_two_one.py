@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from manual.module import Array, Module, Parameter, check_array
+from manual.module import Array, Module, Parameter, check_array, check_gradient
 from manual.nn.activation import sigmoid
 
 NAMES = ("w1", "w2", "w3", "w4", "w5", "w6", "b1", "b2", "b3")  # in the order in which the tutorial draws them
@@ -60,6 +60,7 @@ class TwoTwoOne(Module):
         """Return grad_input (..., 2); add to the gradients of the nine scalars."""
         _, _, _, _, w5, w6, _, _, _ = self._values()
         x1, x2, h1, h2, ypred = (saved[name] for name in ("x1", "x2", "h1", "h2", "ypred"))
+        check_gradient(grad_output, ypred.shape, ypred.dtype, "TwoTwoOne")
         d_L_d_ypred = grad_output
 
         # Neuron o1: f'(sum_o1) = ypred (1 - ypred)

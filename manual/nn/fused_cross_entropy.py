@@ -8,6 +8,7 @@ from numpy.typing import DTypeLike
 
 from manual.arithmetic import beyond_the_finite
 from manual.module import Array, Module, Parameter, check_array, plain
+from manual.nn.gradients import gradient_of_loss
 from manual.nn.linear import Linear
 
 Saved = tuple[Array, Array, Array, Array]
@@ -132,7 +133,7 @@ class LinearCrossEntropy(Module):
         """Return (grad_x, None), as a target has no gradient; add to the gradients of weight and bias."""
         x, target, m, l = saved  # noqa: E741
         rows, y = self._flat(x, target)
-        s, u = self.label_smoothing, self._spread(grad_output, y, x.dtype)
+        s, u = self.label_smoothing, self._spread(grad_output, y, target.shape, x.dtype)
         grad_rows = np.zeros_like(rows) if input_grad else None  # (R, D)
         grad_weight, grad_bias = np.zeros_like(self.weight.data), np.zeros(self.num_classes, x.dtype)
         for r, v in self._tiles(len(y)):
@@ -173,11 +174,12 @@ class LinearCrossEntropy(Module):
             total: Array = loss.sum() / loss.dtype.type(counted)
         return total
 
-    def _spread(self, grad_output: Any, y: Array, dtype: np.dtype[Any]) -> Array:
+    def _spread(self, grad_output: Any, y: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """Return u (R,), the gradient of each row's loss."""
+        g = gradient_of_loss(grad_output, shape if self.reduction == "none" else (), dtype, "LinearCrossEntropy")
         counts = y != self.ignore_index
         share = max(np.count_nonzero(counts), 1) if self.reduction == "mean" else 1
-        u: Array = np.asarray(grad_output, dtype).reshape(-1) / dtype.type(share)  # (R,) or (1,)
+        u: Array = g.reshape(-1) / dtype.type(share)  # (R,) or (1,)
         return np.where(counts, u, dtype.type(0))
 
     def _check(self, x: Array, target: Array) -> None:

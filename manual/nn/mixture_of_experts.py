@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from manual.arithmetic import beyond_the_finite
-from manual.module import Array, Module, check_array
+from manual.module import Array, Module, check_array, check_gradient
 from manual.nn.container import ModuleList
+from manual.nn.gradients import check_pair, gradient_of_loss
 from manual.nn.linear import Linear
 
 Saved = tuple[Array, Array, Array, Array, list[tuple[Array, Any]]]
@@ -117,7 +118,7 @@ class MixtureOfExperts(Module):
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> Array | None:
         """Return grad_input (..., D); add to the gradients of the router and the experts that were chosen."""
         x, p, chosen, a, saved_experts = saved
-        grad_y, grad_balance = grad_output if self.load_balancing else (grad_output, None)
+        grad_y, grad_balance = self._checked(grad_output, x)
         rows = x.reshape(-1, self.in_features)
         grad_rows, grad_a, grad_p = np.zeros_like(rows), np.zeros_like(a), np.zeros_like(p)
         if grad_y is not None:
@@ -136,6 +137,19 @@ class MixtureOfExperts(Module):
         grad_z = p * (grad_p - (p * grad_p).sum(axis=1, keepdims=True))
         from_router = self.router.backward(grad_z, rows, input_grad=input_grad)
         return None if from_router is None else (grad_rows + from_router).reshape(x.shape)
+
+    def _checked(self, grad_output: Any, x: Array) -> tuple[Array | None, Array | None]:
+        """Return the gradients of y and of B, None where there is none. Raises TypeError or ValueError for others."""
+        if not self.load_balancing:
+            check_gradient(grad_output, x.shape, x.dtype, "MixtureOfExperts")
+            return grad_output, None
+        check_pair(grad_output, "MixtureOfExperts")
+        grad_y, grad_balance = grad_output
+        if grad_y is not None:
+            check_gradient(grad_y, x.shape, x.dtype, "MixtureOfExperts")
+        if grad_balance is not None:
+            grad_balance = gradient_of_loss(grad_balance, (), x.dtype, "MixtureOfExperts")
+        return grad_y, grad_balance
 
     def _groups(self, chosen: Array) -> Iterator[tuple[Module, Array, Array]]:
         """Yield each expert that was chosen, the rows that chose it, and at which place of their choice it stands."""

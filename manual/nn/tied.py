@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from manual.arithmetic import beyond_the_finite
-from manual.module import Array, Module, Parameter, check_array
+from manual.module import Array, Module, Parameter, check_array, check_gradient
+from manual.nn.gradients import check_pair
 
 Grads = tuple[None, Array | None]
 
@@ -78,7 +79,10 @@ class TiedEmbedding(Module):
         self, grad_output: tuple[Array | None, Array | None], saved: tuple[Array, Array], *, input_grad: bool = True
     ) -> Grads:
         """Return (None, grad_hidden), as an index has no gradient; add both parts to the gradient of weight."""
+        check_pair(grad_output, "TiedEmbedding")
         grad_y, grad_z = grad_output
+        if grad_y is not None:
+            self._check_gradient(grad_y, saved[0].shape, self.embedding_dim)
         grad_hidden = np.zeros_like(saved[1]) if grad_z is None else self.decode_backward(grad_z, saved[1])
         if grad_y is not None:
             self.encode_backward(grad_y, saved[0])
@@ -100,6 +104,7 @@ class TiedEmbedding(Module):
     @beyond_the_finite()
     def encode_backward(self, grad_output: Array, saved: Array) -> None:
         """Add to the gradient of weight."""
+        self._check_gradient(grad_output, saved.shape, self.embedding_dim)
         grad = np.zeros_like(self.weight.data)
         np.add.at(grad, saved, grad_output)  # unlike grad[saved] += grad_output, once for every index
         self.weight.accumulate(grad)
@@ -115,6 +120,10 @@ class TiedEmbedding(Module):
     @beyond_the_finite()
     def decode_backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> Array | None:
         """Return grad_hidden (..., D); add to the gradient of weight."""
+        self._check_gradient(grad_output, saved.shape[:-1], self.num_embeddings)
         h, g = saved.reshape(-1, self.embedding_dim), grad_output.reshape(-1, self.num_embeddings)
         self.weight.accumulate(g.T @ h)  # (V, D)
         return grad_output @ self.weight.data if input_grad else None
+
+    def _check_gradient(self, grad_output: Array, rows: tuple[int, ...], width: int) -> None:
+        check_gradient(grad_output, (*rows, width), self.weight.dtype, "TiedEmbedding")
