@@ -155,6 +155,7 @@ class Run:
     told: Callable[[Outcome], None] = lambda outcome: None
     tests: list[Test] = field(default_factory=list)
     running: dict[str, dict[int, set[Test]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
+    looking: set[Test] = field(default_factory=set)  # they run no line of the package
     killers: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def outcomes(self, mutants: list[Mutant]) -> list[Outcome]:
@@ -196,6 +197,8 @@ class Run:
         for name, (seconds, lines) in answer["tests"].items():
             test = Test(file, name, seconds)
             self.tests.append(test)
+            if not lines:
+                self.looking.add(test)
             for path, line in lines:
                 self.running[Path(os.path.relpath(path, self.project.root)).as_posix()][line].add(test)
 
@@ -221,9 +224,9 @@ class Run:
             return list(
                 set().union(*(lines[line] for line in range(mutant.reach[0], mutant.reach[1] + 1) if line in lines))
             )
-        # A test may look at a default or a constant without running the function.
+        # A test may look at a default or a constant without running the function; that of signatures runs none at all.
         files = {test.file for tests in lines.values() for test in tests}
-        return [test for test in self.tests if test.file in files]
+        return [test for test in self.tests if test.file in files or test in self.looking]
 
     def order(self, mutant: Mutant, reaching: list[Test]) -> list[tuple[str, list[str]]]:
         """Return the tests by file: what killed this function's mutants before first, then what is cheap."""

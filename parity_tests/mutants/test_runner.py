@@ -122,6 +122,16 @@ def test_an_entry_that_does_not_hold_is_an_error(outcomes, function, entry, says
     assert line in report.text()
 
 
+def test_one_that_runs_nothing_may_still_look_at_what_the_import_made(project):
+    """So does the test of the signatures: it alone knows torch's defaults."""
+    run = Run(project)
+    for file, ran in {"runs": [[FILE, 3]], "looks": [], "elsewhere": [["package/other.py", 3]]}.items():
+        run.keep(file, {"tests": {"test": [0.1, [[str(project.root / path), line] for path, line in ran]]}})
+    mutant = mutants(FILE, SOURCE)[0]
+    assert [test.file for test in run.reaching(mutant)] == ["runs"]
+    assert [test.file for test in run.reaching(replace(mutant, imported=True))] == ["runs", "looks"]
+
+
 @FORKED_OR_NOT
 def test_a_mutant_that_never_ends_is_killed(project, monkeypatch, forks):
     monkeypatch.setattr("parity_tests.mutants.runner.SLACK", 0.3)
