@@ -194,15 +194,15 @@ class CrossEntropyLoss(_ClassLoss):
 
     def _is_probabilities(self, input: Array, target: Array) -> bool:
         """Return whether the target has the input's shape; raise TypeError or ValueError unless it may have."""
-        if not isinstance(target, np.ndarray | np.generic) or target.shape != input.shape:
-            return False
-        check_dtypes("CrossEntropyLoss", input=input, target=target)
-        if self.ignore_index >= 0:
-            raise ValueError(
-                f"CrossEntropyLoss(ignore_index={self.ignore_index}) takes class indices, and was given class "
-                "probabilities: leave ignore_index out"
-            )
-        return True
+        alike: bool = getattr(target, "shape", None) == input.shape
+        if alike:
+            check_dtypes("CrossEntropyLoss", input=input, target=target)
+            if self.ignore_index >= 0:
+                raise ValueError(
+                    f"CrossEntropyLoss(ignore_index={self.ignore_index}) takes class indices, and was given class "
+                    "probabilities: leave ignore_index out"
+                )
+        return alike
 
 
 def one_hot(index: Array, n_classes: int) -> Array:

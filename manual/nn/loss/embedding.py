@@ -104,7 +104,7 @@ class CosineEmbeddingLoss(_Loss):
     def backward(self, grad_output: Any, saved: Any, *, input_grad: bool = True) -> tuple[Array | None, Array, None]:
         """Return (grad_input1, grad_input2, None)."""
         u1, u2, r1, r2, cos, together = saved
-        slope = np.where(together, -1, np.where(cos >= self.margin, 1, 0)).astype(cos.dtype)  # (N,)
+        slope = np.where(together, -1, cos >= self.margin).astype(cos.dtype)  # (N,)
         grad_cos, cos = (self._spread(grad_output, cos) * slope)[..., None], cos[..., None]  # (N, 1)
         grad_1 = grad_cos * (u2 - cos * u1) / r1 if input_grad else None
         return grad_1, grad_cos * (u1 - cos * u2) / r2, None
@@ -163,8 +163,9 @@ class TripletMarginLoss(_Loss):
         share = np.ones(nearest.shape, nearest.dtype)
         if self.swap:
             other = norm(p_n, self.p)
-            share = np.where(nearest.real == other.real, 0.5, nearest.real < other.real).astype(nearest.dtype)
-            nearest = np.where(share.real > 0, nearest, other)
+            a, b = nearest.real, other.real
+            share = np.where(a < b, 1, np.where(a == b, 0.5, 0)).astype(nearest.dtype)
+            nearest = np.where(a <= b, nearest, other)
         z = self.margin + norm(a_p, self.p) - nearest
         return self._reduce(at_least(z, 0)), (a_p, a_n, p_n, z, share)
 
@@ -196,6 +197,5 @@ def norm_slope(d: Array, p: float) -> Array:
         largest = size == r
         shared: Array = np.sign(d) * (largest / largest.sum(-1, keepdims=True)).astype(d.dtype)
         return shared
-    ratio = np.where(size == 0, 1, size / np.where(r == 0, 1, r))  # sign(0) = 0 stands before what is 1 here
-    slope: Array = np.sign(d) * ratio ** (p - 1)
-    return slope
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0/0, and 0 to a power below 0
+        return np.where(size == 0, 0, np.sign(d) * (size / r) ** (p - 1))

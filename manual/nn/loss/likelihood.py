@@ -180,7 +180,7 @@ class PoissonNLLLoss(_Loss):
         check_shapes("PoissonNLLLoss", input=log_input, target=target)
         entries = np.exp(x) - t * x if self.log_input else x - t * np.log(x + self.eps)
         if self.full:
-            n = np.where(t.real > 1, t, 1)
+            n = at_least(t, 1)  # no logarithm of 0 where none is used
             stirling = n * np.log(n) - n + 0.5 * np.log(2 * math.pi * n)
             entries = entries + np.where(t.real > 1, stirling, 0)
         return self._reduce(entries), (x, target)
@@ -197,13 +197,13 @@ class PoissonNLLLoss(_Loss):
         if differentiable(target):
             grad_target = -spread * (x if self.log_input else np.log(x + self.eps))
         if self.full and grad_target is not None:
-            n = np.where(t > 1, t, 1)
+            n = at_least(t, 1)
             grad_target = grad_target + spread * np.where(t > 1, np.log(n) + 0.5 / n, 0)
         return grad_input, grad_target
 
 
 def _sum_to(grad: Array, shape: tuple[int, ...]) -> Array:
     """Return `grad` summed over the axes that are 1 in `shape`: each copy adds its part."""
-    axes = tuple(i for i, (size, wanted) in enumerate(zip(grad.shape, shape, strict=True)) if size != wanted)
+    axes = tuple(i for i in range(grad.ndim) if grad.shape[i] != shape[i])
     summed: Array = grad.sum(axes, keepdims=True)
     return summed

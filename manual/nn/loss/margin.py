@@ -140,7 +140,7 @@ class MultiLabelMarginLoss(_Loss):
         z = 1 - input[..., None] + input[..., None, :]  # (N, C, C); a class may meet itself as inf - inf
         pairs = k[..., None] * (k == 0)[..., None, :]
         h = np.where(z.real > 0, pairs, 0).astype(input.dtype) / n_classes  # (N, C, C)
-        return self._reduce((h * np.where(h == 0, 0, z)).sum(-1).sum(-1)), h
+        return self._reduce((h * np.where(h == 0, 0, z)).sum((-2, -1))), h
 
     @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Any, *, input_grad: bool = True) -> tuple[Array | None, None]:

@@ -29,8 +29,12 @@ EQUIVALENT: Equivalent = {
     },
     ("manual/nn/loss/margin.py", "MultiLabelMarginLoss.forward"): {
         (
-            "return self._reduce((h * np.where(h == 0, 0, z)).sum(-1).sum(-1)), h",
-            "return self._reduce((h * np.where(h == 0, 1, z)).sum(-1).sum(-1)), h",
+            "return self._reduce((h * np.where(h == 0, 0, z)).sum((-2, -1))), h",
+            "return self._reduce((h * np.where(h == 0, 1, z)).sum((-2, -1))), h",
         ): "what stands there is multiplied by h = 0; it only must not be infinite",
+        (
+            "return self._reduce((h * np.where(h == 0, 0, z)).sum((-2, -1))), h",
+            "return self._reduce((h * np.where(h == 0, 0, z)).sum((-1, -2))), h",
+        ): "the axes that a sum is over have no order",
     },
 }

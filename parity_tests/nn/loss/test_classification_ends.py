@@ -168,6 +168,18 @@ def test_bad_smoothing(smoothing):
         nn.CrossEntropyLoss(label_smoothing=smoothing)
 
 
+@pytest.mark.parametrize("target", [np.array([0, 2]), np.array([[0.2, 0.8, 0.1], [0.5, 0.0, 0.5]])], ids=["index", "t"])
+def test_smoothing_may_be_whole(target):
+    """With s = 1 only the uniform distribution is left, whatever the targets."""
+    assert_same("CrossEntropyLoss", normal(2, 3), target, label_smoothing=1.0)
+
+
+@pytest.mark.parametrize("name", ["CrossEntropyLoss", "NLLLoss", "MultiMarginLoss"])
+def test_numpys_number_is_a_class(name):
+    x, module = normal(3), getattr(nn, name)()
+    assert module(x, np.int64(2)) == module(x, np.array(2))
+
+
 def test_bytes_are_classes():
     x, t = normal(4, 3), classes((4, 3))
     for name in LOSSES:

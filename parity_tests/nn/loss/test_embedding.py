@@ -159,8 +159,12 @@ def test_bad_triplets():
     x = normal(4, 3)
     with pytest.raises(ValueError, match=r"anchor \(4, 3\) and negative \(1, 3\)"):
         nn.TripletMarginLoss().forward(x, x, x[:1])
+    with pytest.raises(ValueError, match=r"anchor \(4, 3\) and positive \(1, 3\)"):
+        nn.TripletMarginLoss().forward(x, x[:1], x)
     with pytest.raises(TypeError, match="positive float32"):
         nn.TripletMarginLoss().forward(x, x.astype(np.float32), x)
+    with pytest.raises(TypeError, match="negative float32"):
+        nn.TripletMarginLoss().forward(x, x, x.astype(np.float32))
     with pytest.raises(ValueError, match="give them an axis"):
         nn.TripletMarginLoss().forward(normal(), normal(), normal())
     for margin in (0, -1.0, np.nan):

@@ -143,6 +143,12 @@ def test_arguments_of_float64_leave_float32_alone(name):
     assert {each.dtype for each in (loss, *grads) if each is not None} == {np.dtype("f4")}
 
 
+@pytest.mark.parametrize("name", ["PoissonNLLLoss", "SoftMarginLoss", "HingeEmbeddingLoss"])
+def test_numpys_number_is_a_label_or_a_count(name):
+    x, module = normal(), getattr(nn, name)()
+    assert module(x, np.int64(1)) == module(x, np.array(1.0))
+
+
 def test_batchmean_is_kl_div_alone():
     with pytest.raises(ValueError, match="'batchmean' is not a reduction; use 'none', 'mean' or 'sum'"):
         nn.MSELoss(reduction="batchmean")
