@@ -55,9 +55,8 @@ def dropout_mask(
     """
     if p == 0:
         return None
-    kept = generator.random(shape) >= p
-    M: Array = kept.astype(dtype) / plain(1 - p if p < 1 else 1)
-    return M
+    kept: Array = (generator.random(shape) >= p).astype(dtype)
+    return kept / plain(1 - p) if p < 1 else kept
 
 
 def check_probability(p: float, name: str, who: str) -> None:

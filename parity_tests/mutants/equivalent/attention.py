@@ -7,12 +7,6 @@ AS_MANY = "check_inputs has refused another number of values than of keys"
 MINUS_ZERO = "-0 is equal to 0, and every sum and product with it"
 
 EQUIVALENT: Equivalent = {
-    ("manual/nn/attention/masks.py", "dropout_mask"): {
-        (
-            "M: Array = kept.astype(dtype) / plain(1 - p if p < 1 else 1)",
-            "M: Array = kept.astype(dtype) / plain(1 - p if p < 1 else 2)",
-        ): "where p is 1 nothing is kept, and 0 / 2 is 0 as well",
-    },
     ("manual/nn/attention/multihead.py", "MultiheadAttention.__init__.uniform"): {
         (
             "parameter = Parameter(np.empty(shape, dtype))",

@@ -174,6 +174,7 @@ SHAPES = [
     (((2, 3, 6), (4, 6), (4, 6)), r"three axes, or two without samples"),
     (((2, 6), (4, 3, 6), (4, 3, 6)), r"three axes, or two"),
     (((2, 3, 6), (4, 3, 6), (4, 6)), r"three axes, or two"),
+    (((2, 3, 6), (4, 6), (4, 3, 6)), r"three axes, or two"),
     (((6,), (6,), (6,)), r"query \(6,\)"),
     (((1, 2, 3, 6), (1, 4, 3, 6), (1, 4, 3, 6)), r"query \(1, 2, 3, 6\)"),
     (((2, 3, 5), (4, 3, 6), (4, 3, 6)), r"\(6, 6, 6\) features"),
@@ -216,3 +217,6 @@ def test_refused_arguments():
         given[i] = given[i].astype(np.float64)
         with pytest.raises(TypeError, match=rf"MultiheadAttention \({name}\) has parameters of float32.*float64"):
             layer(*given)
+        first_wrong = [x.astype(F32 if k < i else np.float64) for k, x in enumerate(inputs())]
+        with pytest.raises(TypeError, match=rf"MultiheadAttention \({name}\)"):
+            layer(*first_wrong)
