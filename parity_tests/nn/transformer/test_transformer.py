@@ -126,6 +126,7 @@ def test_all_matrices_are_drawn_anew():
     assert not np.array_equal(first.linear1.weight.data, second.linear1.weight.data)
     assert np.array_equal(first.linear1.bias.data, second.linear1.bias.data)
     assert first.linear1.weight.dtype == hand.decoder.norm.weight.dtype == np.float64
+    assert {parameter.dtype for parameter in transformer(dtype=np.float64)(nn).parameters()} == {np.dtype("f8")}
     again = [transformer()(nn).encoder.layers[0].linear1.weight.data for _ in range(2)]
     assert not np.array_equal(*again), "a generator of its own"
 
