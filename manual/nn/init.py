@@ -81,16 +81,16 @@ def trunc_normal_(
         raise ValueError(f"trunc_normal_ draws from a up to b, but a = {a} is above b = {b}")
     low, high = ((bound - mean) / std for bound in (a, b))
     within = (math.erf(high / math.sqrt(2)) - math.erf(low / math.sqrt(2))) / 2
-    nearest = max(low, min(0.0, high))  # to the mean
-    if not (low <= high and abs(nearest) < 1e150):  # neither NaN, nor too large to be squared
+    nearest = max(low, -high, 0.0)  # how far the mean is from all that is within
+    if not (low <= high and nearest < 1e150):  # neither NaN, nor too large to be squared
         raise ValueError(f"trunc_normal_ finds no numbers from a = {a} to b = {b} with mean {mean} and std {std}")
     peak = nearest**2
     reach = math.sqrt(peak + 80)
 
     def propose(random: np.random.Generator, count: int) -> tuple[Array, Array]:
-        if within > 0.3:
+        if within >= 0.3:
             z = random.normal(size=count)
-            return z, z == np.clip(z, low, high)
+            return z, z == z.clip(low, high)
         z = random.uniform(max(low, -reach), min(high, reach), count)
         return z, np.log1p(-random.random(count)) <= (peak - z**2) / 2
 
@@ -101,7 +101,7 @@ def trunc_normal_(
             drawn, kept = propose(random, missing.size)
             z[missing[kept]] = drawn[kept]
             missing = missing[~kept]
-        return np.clip(mean + std * z, a, b).reshape(shape)  # the sum may round to just outside
+        return (mean + std * z).clip(a, b).reshape(shape)  # the sum may round to just outside
 
     return _draw(tensor, draw, generator)
 

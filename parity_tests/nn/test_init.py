@@ -77,7 +77,7 @@ DRAWN = [
     ("trunc_normal_", WIDE, {}),
     ("trunc_normal_", WIDE, {"mean": 1.0, "std": 2.0, "a": 0.5, "b": 3.0}),  # 0.44 of it within
     ("trunc_normal_", WIDE, {"mean": 1.0, "std": 2.0, "a": 1.5, "b": 2.0}),  # 0.09
-    ("trunc_normal_", WIDE, {"mean": 0.5, "std": 1.0, "a": -1.4, "b": -0.5}),  # 0.13, all below the mean
+    ("trunc_normal_", WIDE, {"mean": 0.5, "std": 1.0, "a": -2.6, "b": -1.5}),  # 0.02, all far below the mean
     ("trunc_normal_", WIDE, {"mean": 0.1, "std": 1.0, "a": -0.2, "b": 0.4}),  # 0.24, about the mean
     ("xavier_uniform_", WIDE, {}),
     ("xavier_uniform_", DEEP, {"gain": 2.0}),
@@ -217,6 +217,12 @@ def test_what_truncated_values_are_drawn_from():
         inside = np.abs(first) <= bound
         kept = (values == first)[inside].mean()
         assert kept == 1 if within > 0.3 else 0.95 < kept < 1
+
+
+def test_with_0_3_within_the_normal_distribution_is_drawn_from(monkeypatch):
+    monkeypatch.setattr(init.math, "erf", lambda x: math.copysign(0.3, x))
+    values = init.trunc_normal_(np.empty(1000), a=-9, b=9, generator=np.random.default_rng(4))
+    assert np.array_equal(values, np.random.default_rng(4).normal(size=1000))
 
 
 def test_a_range_of_one_value():
