@@ -135,6 +135,7 @@ PLATEAUS = [
     {"patience": 1, "threshold": 0.05, "threshold_mode": "abs", "mode": "max"},
     {"patience": 1, "min_lr": 0.02},
     {"patience": 1, "min_lr": [0.1, 0.2, 0.003]},
+    {"patience": 1, "min_lr": (0.1, 0.2, 0.003)},
     {"patience": 0, "eps": 0.01, "factor": 0.9},
 ]
 
@@ -143,6 +144,7 @@ PLATEAUS = [
 def test_plateaus(arguments):
     ours, theirs = optimizers()
     mine, other = (s.ReduceLROnPlateau(o, **arguments) for s, o in ((OURS, ours), (TORCH, theirs)))
+    assert mine.get_last_lr() == other.get_last_lr() == LRS
     random = np.random.default_rng(0)
     metrics = [
         *(1 / (1 + np.arange(20)) + 0.05 * random.random(20)),
