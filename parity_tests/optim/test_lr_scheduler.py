@@ -168,6 +168,21 @@ def test_plateaus(arguments):
         assert type(mine.best) is float
 
 
+@pytest.mark.parametrize("threshold_mode", ["rel", "abs"])
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_what_lies_on_a_plateaus_bound_is_no_better(mode, threshold_mode):
+    """From 8 the bounds are 8 -+ 2 and 8 -+ 0.25. A change of just eps is not made."""
+    mine, other = (
+        s.ReduceLROnPlateau(o, mode, 0.5, 0, 0.25, threshold_mode, eps=0.5)
+        for s, o in zip((OURS, TORCH), optimizers(), strict=True)
+    )
+    for distance in (0, 0.25, 0.3, 2, 2.1, 3):
+        for scheduler in (mine, other):
+            scheduler.step(8 + distance if mode == "max" else 8 - distance)
+        assert (mine.best, mine.get_last_lr()) == (other.best, other.get_last_lr())
+    assert mine.get_last_lr() == LRS
+
+
 def test_a_phase_without_length():
     """Where torch divides by 0: one step to go up in, or none to come down in."""
     for arguments, rates in [({"pct_start": 0.1}, {0: 2.0}), ({"pct_start": 1.0}, {9: 2.0, 10: 2 / 25 / 1e4})]:
