@@ -101,6 +101,11 @@ def _all_known(module: Any, own: Any, other: Any) -> None:
         )
 
 
+def _own(module: Any) -> Any:
+    """Return the package that a module's class is of."""
+    return torch.nn if isinstance(module, torch.nn.Module) else manual.nn
+
+
 def _kind(module: Any, own: Any) -> str | None:
     """Return the class's name where it is one of `own`; a subclass of Sequential that keeps its forward is one too."""
     for name in CONTAINERS:
@@ -136,7 +141,7 @@ class _Twins:
             other = twins.get(path)
             if other is None and path.rpartition(".")[2] == "activation":
                 continue  # on torch's side it may be a function; the layer that calls it is compared by its name
-            kind = _kind(one, torch.nn if isinstance(one, torch.nn.Module) else manual.nn)
+            kind = _kind(one, _own(one))
             hooked = any(getattr(one, hooks, None) for hooks in HOOKS)
             if other is None or kind is None or hooked or not _alike(_facts(one), _facts(other)):
                 changed.append(f"{path or 'the module itself'} ({type(one).__name__})")
@@ -146,7 +151,7 @@ class _Twins:
             raise NotImplementedError(f"there is no twin of {parts}: changed after it was built; build it anew")
 
     def _build(self, module: Any) -> Any:
-        own = torch.nn if isinstance(module, torch.nn.Module) else manual.nn
+        own = _own(module)
         kind = _kind(module, own)
         assert kind is not None
         if kind in CONTAINERS:
@@ -183,7 +188,7 @@ class _Twins:
 
 def _facts(module: Any) -> dict[str, Any]:
     """Return a module's class and arguments, as far as the two sides keep them alike."""
-    kind = _kind(module, torch.nn if isinstance(module, torch.nn.Module) else manual.nn)
+    kind = _kind(module, _own(module))
     if kind is None or kind in CONTAINERS or kind in ("TransformerEncoder", "TransformerDecoder", "Transformer"):
         return {}  # what is in them is compared part by part
     twins = _Twins(manual.nn, lambda array: None)

@@ -22,7 +22,7 @@ from handgrad.exact import DELTA, units
 from handgrad.experiment import Experiment, State
 from handgrad.judging import ALLOWED_OF_NOISE, Judgement, judge
 from handgrad.lockstep import Failure, Row, Worst
-from handgrad.sides import ManualSide, Snapshot
+from handgrad.sides import ManualSide, Snapshot, each_leaf
 from handgrad.torch_side import TorchSide, rounded
 from handgrad.truth import complex_gradient
 
@@ -158,7 +158,7 @@ class NamedLockstep:
 
     def _wide_gradients(self, start: Snapshot, rows: Array) -> Callable[[Any], State]:
         def gradients(mode: Any) -> State:
-            self.wide.restore(_each(_widened, start))
+            self.wide.restore(each_leaf(_widened, start))
             with mode or nullcontext():
                 return self.wide.gradients(rows)
 
@@ -179,13 +179,15 @@ class NamedLockstep:
                 # Normal changes: of few numbers, changes by plus or minus DELTA alone often cancel to nothing.
                 return value * (1 + DELTA * random.standard_normal(value.shape))
 
-            after = self._wide_update(_each(moved, start), {name: moved(value) for name, value in gradients.items()})
+            after = self._wide_update(
+                each_leaf(moved, start), {name: moved(value) for name, value in gradients.items()}
+            )
             for name, value in true.items():
                 found[name] = np.maximum(found[name], np.abs(after[name] - value) * (self.eps / DELTA))
         return found
 
     def _wide_update(self, start: Snapshot, gradients: State) -> State:
-        self.wide.restore(_each(_widened, start))
+        self.wide.restore(each_leaf(_widened, start))
         return self.wide.update(gradients)
 
     def _truth(self, start: Snapshot, rows: Array, hand: State, autograd: State) -> State:
@@ -219,11 +221,3 @@ def _widened(value: Any) -> Any:
     return (
         value.astype(np.float64) if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.ndim else value
     )
-
-
-def _each(change: Any, value: Any) -> Any:
-    if isinstance(value, Snapshot):
-        return Snapshot(_each(change, value.network), _each(change, value.optimizer))
-    if isinstance(value, dict):
-        return {key: _each(change, part) for key, part in value.items()}
-    return [_each(change, part) for part in value] if isinstance(value, list) else change(value)

@@ -41,7 +41,7 @@ def cast(array: Array, dtype: Any) -> Array:
     return array.astype(dtype if array.dtype.kind == "f" else array.dtype)
 
 
-def in_chunks(side: Any, loss: Loss, inputs: Any, targets: Any, total: Callable[[Any, Any], float]) -> float:
+def in_chunks(loss: Loss, inputs: Any, targets: Any, total: Callable[[Any, Any], float]) -> float:
     """Return the mean loss over many samples, CHUNK at a time: sums are added, and divided by what was counted."""
     counted = int((targets != IGNORED).sum())
     parts = (slice(start, start + CHUNK) for start in range(0, len(targets), CHUNK))
@@ -56,10 +56,19 @@ class Snapshot(NamedTuple):
     optimizer: dict[str, Any]
 
 
-def optimizer_state(names: Sequence[str], state: Mapping[str, Any], to_array: Callable[[Any], Array]) -> State:
+def each_leaf(change: Callable[[Any], Any], value: Any) -> Any:
+    """Return a snapshot, or a state of mappings and lists, with change(leaf) in the place of every leaf."""
+    if isinstance(value, Snapshot):
+        return Snapshot(each_leaf(change, value.network), each_leaf(change, value.optimizer))
+    if isinstance(value, Mapping):
+        return {key: each_leaf(change, part) for key, part in value.items()}
+    return [each_leaf(change, part) for part in value] if isinstance(value, list) else change(value)
+
+
+def optimizer_state(names: Sequence[str], state: Mapping[str, Any]) -> State:
     """Return what an optimizer keeps of each parameter, by name: exp_avg of 0.weight is `0.weight exp_avg`."""
     kept = ((names[int(number)], values) for number, values in sorted(state["state"].items()))
-    return {f"{name} {key}": to_array(v) for name, values in kept for key, v in values.items() if v is not None}
+    return {f"{name} {key}": np.array(v) for name, values in kept for key, v in values.items() if v is not None}
 
 
 def _gradient(parameter: Parameter) -> Array:
@@ -82,7 +91,8 @@ class ManualSide:
         self.trainer = Trainer(self.network, self.objective, optimizer)
         self.inputs, self.targets = cast(data.inputs, self.dtype), cast(data.targets, self.dtype)
         self.load(state)
-        self.parameters = list(self.network.parameters())
+        self.named: list[tuple[str, Parameter]] = list(self.network.named_parameters())
+        self.parameters = [parameter for _, parameter in self.named]
 
     def load(self, state: Mapping[str, Array]) -> None:
         """Copy weights in, from torch's keys."""
@@ -115,7 +125,7 @@ class ManualSide:
 
     def malformed(self) -> str | None:
         """Return the name of the first parameter whose gradient has another shape or dtype than it, or None."""
-        for name, p in self.network.named_parameters():
+        for name, p in self.named:
             if (_gradient(p).shape, _gradient(p).dtype, p.dtype) != (p.shape, p.dtype, self.dtype):
                 return name
         return None
@@ -143,7 +153,7 @@ class ManualSide:
     def moved(self) -> State:
         """Return what an update moves, by name: the parameters, and the optimizer's state of each."""
         found = {name: p.data.copy() for name, p in self.network.named_parameters()}
-        return found | optimizer_state(list(found), self.trainer.optimizer.state_dict(), np.array)
+        return found | optimizer_state(list(found), self.trainer.optimizer.state_dict())
 
     def snapshot(self) -> Snapshot:
         """Return copies of all that the next step depends on, as arrays."""
@@ -158,7 +168,7 @@ class ManualSide:
         """Return `loss` over all samples."""
         if loss.kind == "classes":
             objective = Objective(*loss_arguments(replace(loss, factor=1.0, reduction="sum"), False))
-            return in_chunks(self, loss, self.inputs, self.targets, lambda x, t: float(objective(self.network(x), t)))
+            return in_chunks(loss, self.inputs, self.targets, lambda x, t: float(objective(self.network(x), t)))
         if self.experiment.from_logits and loss.kind != "cross_entropy":
             outputs = sigmoid(self.network(self.inputs))
             return float(Objective(*loss_arguments(loss, False))(outputs, self.targets))

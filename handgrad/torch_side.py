@@ -13,7 +13,7 @@ from handgrad.build import build
 from handgrad.data import Data
 from handgrad.errors import UsageError
 from handgrad.experiment import Experiment, Loss, Network, State
-from handgrad.sides import CHUNK, Snapshot, in_chunks, loss_arguments, optimizer_state
+from handgrad.sides import CHUNK, Snapshot, each_leaf, in_chunks, loss_arguments, optimizer_state
 from handgrad.weights import from_network, to_network
 from torch_impl.device import full_precision, pick_device
 from torch_impl.objective import Objective
@@ -132,26 +132,24 @@ class TorchSide:
     def moved(self) -> State:
         """Return what an update moves, by name: the parameters, and the optimizer's state of each."""
         found = {name: _to_numpy(p.detach()).copy() for name, p in self.network.named_parameters()}
-        state = _arrays(self.trainer.optimizer.state_dict())
-        return found | optimizer_state(list(found), state, np.array)
+        return found | optimizer_state(list(found), each_leaf(_array, self.trainer.optimizer.state_dict()))
 
     def snapshot(self) -> Snapshot:
         """Return copies of all that the next step depends on, as arrays."""
-        return Snapshot(_arrays(self.network.state_dict()), _arrays(self.trainer.optimizer.state_dict()))
+        states = (self.network.state_dict(), self.trainer.optimizer.state_dict())
+        return Snapshot(*(each_leaf(_array, state) for state in states))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot of either side."""
         self.network.load_state_dict({name: self._tensor(value) for name, value in snapshot.network.items()})
-        self.trainer.optimizer.load_state_dict(_tensors(snapshot.optimizer))
+        self.trainer.optimizer.load_state_dict(each_leaf(_tensor, snapshot.optimizer))
 
     def report(self, loss: Loss) -> float:
         """Return `loss` over all samples."""
         if loss.kind == "classes":
             objective = Objective(*loss_arguments(replace(loss, factor=1.0, reduction="sum"), False))
             with torch.no_grad():
-                return in_chunks(
-                    self, loss, self.inputs, self.targets, lambda x, t: float(objective(self.network(x), t))
-                )
+                return in_chunks(loss, self.inputs, self.targets, lambda x, t: float(objective(self.network(x), t)))
         if self.experiment.from_logits and loss.kind != "cross_entropy":
             with torch.no_grad():
                 outputs = torch.sigmoid(self.network(self.inputs))
@@ -182,22 +180,14 @@ def rounded(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.to(dtype).to(tensor.dtype) if tensor.is_floating_point() else tensor
 
 
-def _arrays(value: Any) -> Any:
-    """Return a state with every tensor as an array of its own."""
-    if isinstance(value, Tensor):
-        return _to_numpy(value.detach()).copy()
-    if isinstance(value, Mapping):
-        return {key: _arrays(part) for key, part in value.items()}
-    return [_arrays(part) for part in value] if isinstance(value, list) else value
+def _array(leaf: Any) -> Any:
+    """Return a tensor as an array of its own; anything else as it is."""
+    return _to_numpy(leaf.detach()).copy() if isinstance(leaf, Tensor) else leaf
 
 
-def _tensors(value: Any) -> Any:
-    """Return a state with every array as a tensor; the optimizer moves each to its parameter's device and dtype."""
-    if isinstance(value, np.ndarray):
-        return torch.tensor(value)
-    if isinstance(value, Mapping):
-        return {key: _tensors(part) for key, part in value.items()}
-    return [_tensors(part) for part in value] if isinstance(value, list) else value
+def _tensor(leaf: Any) -> Any:
+    """Return an array as a tensor; the optimizer moves it to its parameter's device and dtype."""
+    return torch.tensor(leaf) if isinstance(leaf, np.ndarray) else leaf
 
 
 def _to_numpy(tensor: Tensor) -> Array:

@@ -34,7 +34,7 @@ NINE_SCALARS: dict[str, tuple[str, tuple[int, ...]]] = {
 def layer_shapes(network: Network) -> dict[str, tuple[int, ...]]:
     """Return torch's state-dict keys of a network with their shapes, in order; of the nine scalars, as layers."""
     if network.name in BY_OPTIONS:
-        return {name: value.shape for name, value in _drawn(network, 0).items()}
+        return {name: value.shape for name, value in by_network(0, network).items()}
     shapes: dict[str, tuple[int, ...]] = {}
     for index, (inputs, outputs) in enumerate(pairwise(network.sizes)):
         shapes[f"{2 * index}.weight"] = (outputs, inputs)
@@ -56,10 +56,6 @@ def normal(seed: int, network: Network) -> State:
 
 def by_network(seed: int, network: Network) -> State:
     """Return the weights that the hand-written network draws for itself, from default_rng([seed, 0])."""
-    return _drawn(network, seed)
-
-
-def _drawn(network: Network, seed: int) -> State:
     module = build(manual.networks, network, True, dtype=np.float64, generator=np.random.default_rng([seed, 0]))
     return dict(module.state_dict())
 
