@@ -47,6 +47,14 @@ def test_any_shape(shape, alone, affine, momentum, tracked, training, seed):
     check(build, normal(*(shape[1:] if alone else shape), seed=seed), training=training, seed=seed)
 
 
+@pytest.mark.parametrize("name", ["InstanceNorm1d", "BatchNorm1d"])
+def test_a_constant_channel(name, dtype):
+    """Its variance is 0, and with an eps above 0 its gradient is not: (g - mean(g)) / sqrt(eps)."""
+    x = normal(4, 3, 5)
+    x[:, 1] = 2
+    check(lambda nn: getattr(nn, name)(3, eps=0.01), x, dtype=dtype)
+
+
 def test_samples_are_apart():
     """Each sample is as it would be alone, with or without the axis of samples."""
     layer, x = nn.InstanceNorm1d(3), normal(4, 3, 5)

@@ -19,11 +19,9 @@ def moments(x: Array, axes: Axes) -> tuple[Array, Array]:
     The deviations are squared after the mean is taken out. The shorter E[x^2] - mean^2 subtracts two numbers that are
     nearly equal where the mean is large: of x = 4096 + noise of order one, float32 would keep no digit of var.
     """
-    # An overflow ends as inf or NaN, as in torch, without a warning.
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = mean_over(x, axes)
-        c = x - mean
-        return mean, mean_over(c * c, axes)  # c * c, not np.var: a complex step passes through
+    mean = mean_over(x, axes)
+    c = x - mean
+    return mean, mean_over(c * c, axes)  # c * c, not np.var: a complex step passes through
 
 
 def standardize(x: Array, mean: Array, var: Array, *, eps: float) -> Saved:
@@ -32,9 +30,8 @@ def standardize(x: Array, mean: Array, var: Array, *, eps: float) -> Saved:
     `eps` keeps rstd finite where var is 0, and is added inside the root, so that the slope of the root stays finite
     there as well.
     """
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        rstd = 1 / np.sqrt(var + eps)
-        return (x - mean) * rstd, rstd
+    rstd = 1 / np.sqrt(var + eps)
+    return (x - mean) * rstd, rstd
 
 
 def standardize_backward(grad_xhat: Array, xhat: Array, rstd: Array, axes: Axes) -> Array:
@@ -71,9 +68,9 @@ def standardize_backward(grad_xhat: Array, xhat: Array, rstd: Array, axes: Axes)
 
 
 def mean_over(x: Array, axes: Axes) -> Array:
-    """Return (1/n) sum_k x[k] over `axes`, which stay with size 1; NaN where there is nothing, without a warning."""
+    """Return (1/n) sum_k x[k] over `axes`, which stay with size 1; NaN where there is nothing."""
     n = math.prod(x.shape[axis] for axis in axes)
-    mean: Array = x.sum(axis=axes, keepdims=True) / (n or math.nan)
+    mean: Array = x.sum(axis=axes, keepdims=True) / n
     return mean
 
 
