@@ -211,6 +211,10 @@ def _check(hand: Module, theirs: torch.nn.Module, case: Case, dtype: str, device
         [case.given(dtype), case.keywords(dtype), case.upstream(y, dtype), kept_saved],
     )
     assert intact, "something handed in was changed"
+    given_back = grads if isinstance(grads, tuple) else (grads,)
+    gradless = given_back[len(given) :]  # of inputs that may be left out, as a recurrent layer's state
+    assert _fits(given_back[: len(given)], given), "the gradients have another structure than the inputs"
+    assert gradless == (None,) * len(gradless), "a gradient for an input that was not given"
     _check_contract(hand, fresh, case, saved, values, grads, upstream, dtype)
 
 
@@ -248,6 +252,13 @@ def _check_contract(
     found = leaves(wide.backward(each(lambda u: u.astype(np.longdouble), upstream), saved))
     found += [*leaves(y), *(p.grad for p in wide.parameters())]
     assert all(np.asarray(a).dtype.kind != "f" or a.dtype == np.longdouble for a in found if a is not None), "narrowed"
+
+
+def _fits(grads: Any, inputs: Any) -> bool:
+    """Return whether there is a gradient, or None, in the place of each input: a tuple for a tuple."""
+    if isinstance(inputs, tuple):
+        return isinstance(grads, tuple) and len(grads) == len(inputs) and all(map(_fits, grads, inputs))
+    return grads is None or isinstance(grads, np.ndarray | np.generic)
 
 
 def _same(a: Any, b: Any) -> bool:

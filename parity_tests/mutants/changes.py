@@ -45,7 +45,9 @@ ASKING = frozenset({"isinstance", "issubclass", "getattr", "hasattr", "setattr",
 
 
 # Their arguments have no order.
-COMMUTATIVE = frozenset({"max", "min", "maximum", "minimum", "add", "multiply", "logical_and", "logical_or"})
+COMMUTATIVE = frozenset(
+    {"max", "min", "maximum", "minimum", "add", "multiply", "logical_and", "logical_or", "swapaxes"}
+)
 
 
 def text(node: ast.AST) -> str:
@@ -201,8 +203,9 @@ def of_sequence(node: ast.Tuple | ast.List, parent: ast.AST) -> Iterator[Change]
         isinstance(parent, ast.Compare) and isinstance(parent.ops[-1], ast.In | ast.NotIn)
     ):
         return  # axes are exchanged above, and what is looked for in a set has no order
-    for elements in exchanges(node.elts):
-        yield "exchanged", like(node, elts=elements)
+    if not (isinstance(parent, ast.keyword) and parent.arg == "axis"):  # a sum over axes asks for no order
+        for elements in exchanges(node.elts):
+            yield "exchanged", like(node, elts=elements)
     if len(node.elts) > 1 and all(_is_whole_number(element) for element in node.elts):
         for i in range(len(node.elts)):
             yield "dropped term", like(node, elts=without(node.elts, i))

@@ -26,6 +26,7 @@ SIZES = {  # what is given, in the place of None
     "PReLU": [(None,)],
     "Embedding": [(None, 3), (3, None)],
     "RNN": [(None, 3), (3, None), (3, 3, None)],
+    "LSTM": [(3, 2, 1, True, False, 0.0, False, None)],
     "LSTMCell": [(None, 3), (3, None)],
     "MultiheadAttention": [(None, 1), (4, None)],
 }

@@ -220,7 +220,7 @@ class RNNBase(Module):
                 f"but was given an input of shape {input.shape}"
             )
         batched = input.ndim == 3
-        T, *N = input.shape[-2::-1] if batched and self.batch_first else input.shape[:-1]
+        T, *N = input.shape[-2::-1] if self.batch_first else input.shape[:-1]
         if T == 0:
             raise ValueError(f"{who} takes a sequence of one step or more, but was given an input of {input.shape}")
         count = self.num_layers * self._directions

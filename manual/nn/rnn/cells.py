@@ -83,7 +83,7 @@ class RNNCellBase(Module):
         """Return (grad_input, grad_hx), None for an hx that was not given; add to the parameters' gradients."""
         x, h, saved_step, given = saved
         self._check_gradient(grad_output, h)
-        grad_new = tuple(np.zeros_like(h) if g is None else g for g in parts(grad_output, self.step.states))
+        grad_new = tuple(0.0 if g is None else g for g in parts(grad_output, self.step.states))
         grad_a, grad_p, past = self.step.backward(grad_new, saved_step)
         accumulate_affine(grad_a, x, self.weight_ih, self.bias_ih)
         accumulate_affine(grad_p, h, self.weight_hh, self.bias_hh)

@@ -193,8 +193,8 @@ def check_state_gradient(who: str, grad: Any, shapes: tuple[tuple[int, ...], ...
 
 
 def parts(state: Any, count: int) -> tuple[Any, ...]:
-    """Return a state, or the gradient for one, as a tuple of `count`: (h,) or (h, c); of None, as many None."""
-    return tuple(state) if count > 1 and state is not None else (state,) * count
+    """Return the `count` parts of a state, or of the gradient for one: (h,) or (h, c); of None, as many None."""
+    return state if count > 1 and state is not None else (state,) * count
 
 
 def joined(state: tuple[Any, ...]) -> Any:

@@ -4,8 +4,8 @@
 no mutant has any more, or that a test tells from the code after all, is an error.
 """
 
-from parity_tests.mutants.equivalent import activation, attention, base, beyond_torch, layers, loss, optim, windows
+from parity_tests.mutants.equivalent import activation, attention, base, beyond_torch, layers, loss, optim, rnn, windows
 from parity_tests.mutants.equivalent.form import merged
 
-FAMILIES = (activation, attention, base, beyond_torch, layers, loss, optim, windows)
+FAMILIES = (activation, attention, base, beyond_torch, layers, loss, optim, rnn, windows)
 EQUIVALENT = merged(*(family.EQUIVALENT for family in FAMILIES))

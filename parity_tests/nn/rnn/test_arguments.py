@@ -64,6 +64,11 @@ def test_repr_is_torchs(build):
     assert repr(build(nn)) == repr(build(torch.nn))
 
 
+def test_sizes_are_kept_as_pythons_numbers():
+    layer = nn.LSTM(np.int64(5), np.int64(4), np.int64(2), proj_size=np.int64(3))
+    assert {type(vars(layer)[name]) for name in ("input_size", "hidden_size", "num_layers", "proj_size")} == {int}
+
+
 @pytest.mark.parametrize("name", LAYERS + CELLS)
 @pytest.mark.parametrize("bias", [True, False])
 def test_parameters_start_as_torchs(name, bias):

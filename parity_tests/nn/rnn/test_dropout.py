@@ -82,6 +82,19 @@ def test_what_a_mask_is(name):
         assert (one.mask == 0).mean() == pytest.approx(0.25, abs=0.02)
 
 
+def test_a_number_that_is_p_keeps():
+    """As in Dropout: numbers are drawn from [0, 1), and those below p have probability p."""
+
+    class Drawn:
+        def random(self, shape):
+            return np.full(shape, 0.25)
+
+    layer = nn.GRU(5, 2, 2, dropout=0.25)
+    layer.generator = Drawn()
+    _, saved = layer.forward(half_normal(4, 3, 5).astype(np.float32))
+    assert (saved.layers[1].mask == np.float32(1) / np.float32(0.75)).all()
+
+
 @names
 def test_no_batch_axis_draws_as_a_batch_of_one(name):
     layer = getattr(nn, name)(5, 2, 2, dropout=0.5, generator=np.random.default_rng(4))

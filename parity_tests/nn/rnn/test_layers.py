@@ -77,10 +77,11 @@ def test_three_layers(dtype, device):
 
 
 @layers
+@pytest.mark.parametrize("batch", [(3,), ()], ids=["batch", "no batch"])
 @pytest.mark.parametrize("unused", [(0,), (1,)], ids=["output", "h_n"])
-def test_what_is_not_used_has_no_gradient(kind, unused, dtype, device):
+def test_what_is_not_used_has_no_gradient(kind, unused, batch, dtype, device):
     options = {"num_layers": 2, "bidirectional": True}
-    x, state = half_normal(2, 3, 4), layer_state(kind, options, 3)
+    x, state = half_normal(2, *batch, 4), layer_state(kind, options, *batch)
     check(lambda nn: LAYERS[kind](nn, 4, 2, **options), x, state, unused=unused, dtype=dtype)
 
 
@@ -103,10 +104,29 @@ def test_none_for_the_whole_last_state():
 @pytest.mark.parametrize(("proj_size", "shown"), [(0, 3), (2, 2)])
 def test_what_is_saved_has_time_first(proj_size, shown):
     """Of each layer and direction: its input, the states before the steps, and what the steps gave."""
-    _, saved = nn.LSTM(5, 3, batch_first=True, proj_size=proj_size, dtype=np.float64).forward(half_normal(2, 4, 5))
-    (one,) = saved.layers[0].directions
-    assert [array.shape for array in one[:3]] == [(4, 2, 5), (4, 2, shown), (4, 2, 3)]
-    assert len(one.steps) == 4
+    for shape, N in [((2, 4, 5), 2), ((4, 5), 1)]:
+        _, saved = nn.LSTM(5, 3, batch_first=True, proj_size=proj_size, dtype=np.float64).forward(half_normal(*shape))
+        (one,) = saved.layers[0].directions
+        assert [array.shape for array in one[:3]] == [(4, N, 5), (4, N, shown), (4, N, 3)]
+        assert len(one.steps) == 4
+
+
+class Untouched(np.ndarray):
+    """An array that nothing may be computed with."""
+
+    def __array_ufunc__(self, *arguments, **options):
+        raise AssertionError("computed with")
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_no_product_for_an_input_gradient_that_nobody_asked_for(bidirectional):
+    """The first layer's weights of the input are needed for that alone; those above hand the gradient down."""
+    gru, x = nn.GRU(5, 2, 2, bidirectional=bidirectional), half_normal(4, 3, 5).astype(np.float32)
+    (y, _), saved = gru.forward(x)
+    gru.weight_ih_l0.data = gru.weight_ih_l0.data.view(Untouched)
+    assert gru.backward((y, None), saved, input_grad=False) == (None, None)
+    with pytest.raises(AssertionError, match="computed with"):
+        gru.backward((y, None), saved)
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
