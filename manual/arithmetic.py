@@ -1,6 +1,7 @@
 """Arithmetic that many layers share: beyond the finite numbers, and a sum that errs little."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -17,14 +18,15 @@ def beyond_the_finite() -> np.errstate:
     return np.errstate(invalid="ignore", over="ignore", divide="ignore")
 
 
-def sum_over(x: Array, axes: tuple[int, ...]) -> Array:
-    """Return the sum of x over `axes`: over the samples, of a gradient that all of them share.
+def sum_over(x: Array, axes: Iterable[int]) -> Array:
+    """Return the sum of x over `axes`, numbers from 0 on: over the samples, of a gradient that all of them share.
 
     As a product with ones: BLAS adds in blocks, and fast, while `x.sum(axis=0)` adds row after row into one number. Of
     1,000 rows in float32 that errs by one eps times the sum of magnitudes, the product by a third of it.
     """
-    first = tuple(axis % x.ndim for axis in axes)
+    first = tuple(axes)
     kept = tuple(axis for axis in range(x.ndim) if axis not in first)
     shape = tuple(x.shape[axis] for axis in kept)
     rows = x.transpose(*first, *kept).reshape(math.prod(x.shape[axis] for axis in first), math.prod(shape))  # (N, K)
-    return np.asarray((np.ones(len(rows), x.dtype) @ rows).reshape(shape))
+    total: Array = (np.ones(len(rows), x.dtype) @ rows).reshape(shape)
+    return total

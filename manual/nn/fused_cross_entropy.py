@@ -170,15 +170,14 @@ class LinearCrossEntropy(Module):
         if self.reduction == "none":
             return loss
         counted = np.count_nonzero(y != self.ignore_index) if self.reduction == "mean" else 1
-        with np.errstate(invalid="ignore"):  # a mean over no rows is 0/0 = NaN without a warning, as in torch
-            total: Array = loss.sum() / loss.dtype.type(counted)
+        total: Array = loss.sum() / loss.dtype.type(counted)  # of no rows: 0/0 is NaN, as in torch
         return total
 
     def _spread(self, grad_output: Any, y: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """Return u (R,), the gradient of each row's loss."""
         g = gradient_of_loss(grad_output, shape if self.reduction == "none" else (), dtype, "LinearCrossEntropy")
         counts = y != self.ignore_index
-        share = max(np.count_nonzero(counts), 1) if self.reduction == "mean" else 1
+        share = np.count_nonzero(counts) if self.reduction == "mean" else 1
         u: Array = g.reshape(-1) / dtype.type(share)  # (R,) or (1,)
         return np.where(counts, u, dtype.type(0))
 

@@ -161,4 +161,4 @@ class MixtureOfExperts(Module):
     def _load(self, chosen: Array, p: Array) -> Array:
         """Return F (E,), the share of each expert in all choices."""
         count = np.bincount(chosen.reshape(-1), minlength=p.shape[1])
-        return (count / (chosen.size or np.nan)).astype(p.dtype)  # of no rows: NaN without a warning
+        return (count / chosen.size).astype(p.dtype)  # of no rows: NaN without a warning

@@ -45,9 +45,9 @@ ASKING = frozenset({"isinstance", "issubclass", "getattr", "hasattr", "setattr",
 
 
 # Their arguments have no order.
-COMMUTATIVE = frozenset(
-    {"max", "min", "maximum", "minimum", "add", "multiply", "logical_and", "logical_or", "swapaxes"}
-)
+COMMUTATIVE = frozenset([
+    "max", "min", "maximum", "minimum", "add", "multiply", "logical_and", "logical_or", "swapaxes", "result_type",
+])  # fmt: skip
 
 
 def text(node: ast.AST) -> str:

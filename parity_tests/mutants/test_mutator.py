@@ -35,6 +35,9 @@ EXPRESSIONS = {
         "x", "x.transpose(2, 0)", "x.transpose(0)", "x.transpose(1, 2)", "x.transpose(0, 3)", "x.transpose(0, 1)",
         "-x.transpose(0, 2)",
     ],
+    "x.swapaxes(0, 2)": [
+        "x", "x.swapaxes(0)", "x.swapaxes(1, 2)", "x.swapaxes(0, 3)", "x.swapaxes(0, 1)", "-x.swapaxes(0, 2)",
+    ],
     "x.reshape(-1, w)": [
         "x", "x.reshape(w, -1)", "x.reshape(-1)", "x.reshape(1, w)", "x.reshape(0, w)", "-x.reshape(-1, w)",
     ],
@@ -47,6 +50,10 @@ EXPRESSIONS = {
         "np.einsum('nk,ok->on', x, y)", "np.einsum('nk,ok->n', x, y)", "np.einsum('ok,nk->no', x, y)",
         "np.einsum('nk,ok->no', y, x)", "np.einsum('nk,ok->no', x)", "np.einsum('', x, y)",
         "np.einsum(x, 'nk,ok->no', y)", "'nk,ok->no'", "-np.einsum('nk,ok->no', x, y)",
+    ],
+    "x.max(axis=(0, 2))": [
+        "x", "x.max()", "x.min(axis=(0, 2))", "x.max(axis=(1, 2))", "x.max(axis=(0, 3))", "x.max(axis=(0, 1))",
+        "x.max(axis=(2,))", "x.max(axis=(0,))", "-x.max(axis=(0, 2))",
     ],
     "zip(x, y, strict=True)": ["zip(y, x, strict=True)", "zip(x, strict=True)", "x"],
 }  # fmt: skip

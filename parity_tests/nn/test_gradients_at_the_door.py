@@ -176,7 +176,7 @@ def test_the_sentences():
             relu.backward(wrong, saved)
         assert str(refusal.value) == takes + says
     _, saved = lstm.forward(TABLE.astype(np.float32))
-    for wrong, given in ((None, "NoneType"), ([None] * 3, "3")):
+    for wrong, given in ((None, "NoneType"), ([None] * 3, "3"), ((None,) * 3, "3")):
         with pytest.raises(TypeError) as refusal:
             lstm.backward(wrong, saved)
         assert str(refusal.value) == (

@@ -36,7 +36,14 @@ def test_attention():
     (y, weights), _ = layer.forward(x, x, x)
     assert y.dtype == weights.dtype == np.float32
     assert scaled_dot_product_attention(x, x, x, scale=half)[0].dtype == np.float32
-    assert nn.NaiveAttention(scale=half).forward(x, x, x)[0].dtype == np.float32
+    for attention in (nn.NaiveAttention, nn.TiledAttention):
+        assert attention(scale=half).forward(x, x, x)[0].dtype == np.float32
+
+
+def test_a_threshold_in_the_dtype_of_the_input():
+    """0.1 is another number in float32 than in float64; the input is held against its own."""
+    x = np.array([0.1, 0.2], np.float32)
+    assert nn.Threshold(np.float64(0.1), 7.0)(x).tolist() == nn.Threshold(0.1, 7.0)(x).tolist() == [7.0, x[1]]
 
 
 def test_linear_cross_entropy():

@@ -93,5 +93,4 @@ def _held(x: Array) -> Array:
 
 def _cubic(x: Array) -> Array:
     """Return u = sqrt(2/pi) (x + 0.044715 x^3)."""
-    x = _held(x)
     return TANH_SCALE * (x + TANH_CUBIC * x * x * x)

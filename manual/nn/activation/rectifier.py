@@ -5,7 +5,7 @@ from numpy.typing import DTypeLike
 
 from manual.arguments import real_number, whole_number
 from manual.arithmetic import beyond_the_finite, sum_over
-from manual.module import Array, Module, Parameter, check_array, check_gradient, plain, unsupported
+from manual.module import Array, Module, Parameter, check_array, check_gradient, unsupported
 from manual.nn.activation.elementwise import Elementwise
 
 
@@ -158,7 +158,7 @@ class RReLU(Module):
         unsupported("RReLU", inplace=inplace or None)
         if not lower <= upper:
             raise ValueError(f"RReLU(lower={lower}, upper={upper}): lower must not be above upper")
-        self.lower, self.upper = plain(lower), plain(upper)
+        self.lower, self.upper = lower, upper
         self.generator = np.random.default_rng() if generator is None else generator
 
     def extra_repr(self) -> str:

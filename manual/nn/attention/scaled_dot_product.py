@@ -108,10 +108,11 @@ def _check(query: Array, key: Array, value: Array, enable_gqa: bool) -> int:
             f"{WHO} takes the same leading axes of all three, but was given {shapes}: broadcast them before, "
             "or set enable_gqa=True where heads of queries share one of keys"
         )
-    alike = query.ndim == key.ndim >= 3 and query.shape[:-3] == key.shape[:-3] and key.shape[:-2] == value.shape[:-2]
+    alike = query.ndim == key.ndim and query.shape[:-3] == key.shape[:-3] and key.shape[:-2] == value.shape[:-2]
     if not alike or not key.shape[-3] or query.shape[-3] % key.shape[-3]:
         raise ValueError(
             f"{WHO} with enable_gqa takes query (..., Hq, L, E), key (..., H, S, E), value (..., H, S, Ev) where H "
             f"divides Hq, but was given {shapes}"
         )
-    return int(query.shape[-3] // key.shape[-3])
+    shared: int = query.shape[-3] // key.shape[-3]
+    return shared

@@ -1,6 +1,7 @@
 """What convolutions and transposed convolutions share: arguments, initial values, the bias."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -83,7 +84,7 @@ class _ConvNd(Module):
         if x.shape[-1 - self.axes] != self.in_channels:
             raise ValueError(f"{who} has {self.in_channels} input channels, but was given an input of shape {x.shape}")
 
-    def _check_gradient(self, grad_output: Array, x: Array, places: Sizes) -> None:
+    def _check_gradient(self, grad_output: Array, x: Array, places: Iterable[int]) -> None:
         """Raise TypeError or ValueError unless it is a gradient for y (..., out_channels, *places)."""
         shape = (*x.shape[: -1 - self.axes], self.out_channels, *places)
         check_gradient(grad_output, shape, self.weight.dtype, type(self).__name__)
@@ -96,4 +97,4 @@ class _ConvNd(Module):
         if self.bias is not None:
             # dy[n,o,p]/db[o] = 1: the sum of g[n,o,p] over the samples and the places
             channels = grad_output.ndim - 1 - self.axes
-            self.bias.accumulate(sum_over(grad_output, tuple(a for a in range(grad_output.ndim) if a != channels)))
+            self.bias.accumulate(sum_over(grad_output, [a for a in range(grad_output.ndim) if a != channels]))

@@ -102,7 +102,7 @@ class _ConvTranspose(_ConvNd):
         """Return grad_input; add to the gradients of weight and bias."""
         input, ends = saved
         reach = self.windows.reach(input.shape[-self.axes :])
-        self._check_gradient(grad_output, input, tuple(n - sum(end) for n, end in zip(reach, ends, strict=True)))
+        self._check_gradient(grad_output, input, [n - sum(end) for n, end in zip(reach, ends, strict=True)])
         grad_fine = pad(grad_output, ends, "constant")
         self._accumulate(correlate_both(input, grad_fine, self.windows, self.groups), grad_output)
         return correlate(grad_fine, self.weight.data, self.windows, self.groups) if input_grad else None

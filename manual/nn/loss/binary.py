@@ -143,7 +143,7 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
         if input.ndim == 0:
             raise ValueError("MultiLabelSoftMarginLoss takes (..., classes), not a single number: give it an axis")
         costs = self._weigh(cross_entropy(input, t))  # (..., C)
-        return self._reduce(costs.sum(-1) / (input.shape[-1] or np.nan)), (input, target)
+        return self._reduce(costs.sum(-1) / input.shape[-1]), (input, target)
 
     @beyond_the_finite()
     def backward(self, grad_output: Any, saved: Saved, *, input_grad: bool = True) -> OptionalGrads:

@@ -197,5 +197,4 @@ def norm_slope(d: Array, p: float) -> Array:
         largest = size == r
         shared: Array = np.sign(d) * (largest / largest.sum(-1, keepdims=True)).astype(d.dtype)
         return shared
-    with np.errstate(divide="ignore", invalid="ignore"):  # 0/0, and 0 to a power below 0
-        return np.where(size == 0, 0, np.sign(d) * (size / r) ** (p - 1))
+    return np.where(size == 0, 0, np.sign(d) * (size / r) ** (p - 1))

@@ -93,7 +93,7 @@ class GaussianNLLLoss(_Loss):
         super().__init__(reduction=reduction)
         if not eps >= 0:
             raise ValueError(f"GaussianNLLLoss(eps={eps}): the floor of the variance is 0 or above")
-        self.full, self.eps = full, float(eps)
+        self.full, self.eps = full, eps
 
     @beyond_the_finite()
     def forward(self, input: Array, target: Array, var: Array | float) -> tuple[Array, Any]:
@@ -139,7 +139,8 @@ class GaussianNLLLoss(_Loss):
                     f"{who}: var {var.shape} is not the input's shape {input.shape}, nor that with one axis 1 or "
                     "without the last; nor a float"
                 )
-        below = np.asarray(var).real[np.asarray(var).real < 0]
+        variances = np.asarray(var).real
+        below = variances[variances < 0]
         if below.size:
             raise ValueError(f"{who}: a variance is {below[0]}, below 0; a network that gives log v takes np.exp of it")
 
@@ -180,8 +181,7 @@ class PoissonNLLLoss(_Loss):
         check_shapes("PoissonNLLLoss", input=log_input, target=target)
         entries = np.exp(x) - t * x if self.log_input else x - t * np.log(x + self.eps)
         if self.full:
-            n = at_least(t, 1)  # no logarithm of 0 where none is used
-            stirling = n * np.log(n) - n + 0.5 * np.log(2 * math.pi * n)
+            stirling = t * np.log(t) - t + 0.5 * np.log(2 * math.pi * t)
             entries = entries + np.where(t.real > 1, stirling, 0)
         return self._reduce(entries), (x, target)
 
@@ -197,8 +197,7 @@ class PoissonNLLLoss(_Loss):
         if differentiable(target):
             grad_target = -spread * (x if self.log_input else np.log(x + self.eps))
         if self.full and grad_target is not None:
-            n = at_least(t, 1)
-            grad_target = grad_target + spread * np.where(t > 1, np.log(n) + 0.5 / n, 0)
+            grad_target = grad_target + spread * np.where(t > 1, np.log(t) + 0.5 / t, 0)
         return grad_input, grad_target
 
 

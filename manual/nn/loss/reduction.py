@@ -38,8 +38,7 @@ class _Loss(Module):
         if self.reduction == "none":
             return entries
         total: Array = entries.sum()
-        with np.errstate(invalid="ignore"):  # a mean over nothing is NaN without a warning, as in torch
-            return total if self.reduction == "sum" else total / self._divisor(entries, count)
+        return total if self.reduction == "sum" else total / self._divisor(entries, count)  # of nothing: 0/0 is NaN
 
     def _spread(
         self, grad_output: Any, entries: Array, count: Any = None, shape: tuple[int, ...] | None = None

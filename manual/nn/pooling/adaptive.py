@@ -31,7 +31,7 @@ class _AdaptivePool(Module):
         who, given = type(self).__name__, plain(output_size)
         if given is None:
             raise TypeError(f"{who}: output_size=None; give a number, or a tuple in which None keeps the input's size")
-        sizes = tuple(given) if isinstance(given, tuple | list) else (given,) * self.axes
+        sizes = given if isinstance(given, tuple) else (given,) * self.axes
         if len(sizes) != self.axes:
             raise ValueError(f"{who}: output_size={given!r} has {len(sizes)} numbers; give one number, or {self.axes}")
         known = tuple(size for size in sizes if size is not None)

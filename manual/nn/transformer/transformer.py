@@ -128,9 +128,8 @@ class Transformer(Module):
         """Raise TypeError for what is no array of floats, ValueError for shapes that do not fit."""
         check_array(src, "Transformer (src)")
         check_array(tgt, "Transformer (tgt)")
-        shapes = f"src {src.shape} and tgt {tgt.shape}"
         if src.shape[-1:] != (self.d_model,) or tgt.shape[-1:] != (self.d_model,):
-            raise ValueError(f"Transformer takes src and tgt of {self.d_model} features, but was given {shapes}")
-        samples = 0 if self.batch_first else 1
-        if src.ndim == tgt.ndim == 3 and src.shape[samples] != tgt.shape[samples]:
-            raise ValueError(f"Transformer takes as many samples of src as of tgt, but was given {shapes}")
+            raise ValueError(
+                f"Transformer takes src and tgt of {self.d_model} features, but was given "
+                f"src {src.shape} and tgt {tgt.shape}"
+            )

@@ -48,6 +48,9 @@ EQUIVALENT: Equivalent = {
             "positive = x >= 0",
         ): "NumPy orders complex numbers by their real part first, and where that is 0 " + BOTH_FORMULAS[5:],
     },
+    ("manual/nn/activation/sigmoid.py", "softplus"): {
+        ("larger, rest = softplus_parts(x)", "rest, larger = softplus_parts(x)"): "they are added",
+    },
     ("manual/nn/activation/softmax.py", "softmax"): {
         (
             "e = np.exp(x - _largest(x, dim))",

@@ -85,6 +85,10 @@ EQUIVALENT: Equivalent = {
     },
     ("manual/nn/mixture_of_experts.py", "MixtureOfExperts.forward"): {
         (
+            "balance = p.shape[1] * (self._load(chosen, p) * p.sum(axis=0)).sum() / len(p)",
+            "balance = p.shape[1] * (self._load(chosen, p) * p).sum() / len(p)",
+        ): "the sum over the tokens is taken with that over the experts",
+        (
             "y, saved_experts = np.zeros_like(rows), []",
             "y, saved_experts = (-np.zeros_like(rows)), []",
         ): MINUS_ZERO,
@@ -109,6 +113,10 @@ EQUIVALENT: Equivalent = {
         (
             "grad_weight, grad_bias = np.zeros_like(self.weight.data), np.zeros(self.num_classes, x.dtype)",
             "grad_weight, grad_bias = (-np.zeros_like(self.weight.data)), np.zeros(self.num_classes, x.dtype)",
+        ): MINUS_ZERO,
+        (
+            "grad_weight, grad_bias = np.zeros_like(self.weight.data), np.zeros(self.num_classes, x.dtype)",
+            "grad_weight, grad_bias = np.zeros_like(self.weight.data), (-np.zeros(self.num_classes, x.dtype))",
         ): MINUS_ZERO,
         (
             "grad_rows = np.zeros_like(rows) if input_grad else None",
@@ -138,18 +146,6 @@ EQUIVALENT: Equivalent = {
             "grad_hidden = np.zeros_like(saved[1]) if grad_z is None else self.decode_backward(grad_z, saved[1])",
             "grad_hidden = -np.zeros_like(saved[1]) if grad_z is None else self.decode_backward(grad_z, saved[1])",
         ): "-0 is 0",
-        (
-            "self, grad_output: tuple[Array | None, Array | None], saved: tuple[Array, "
-            "Array], *, input_grad: bool = True",
-            "self, grad_output: tuple[Array | None, Array | None], saved: tuple[Array, "
-            "Array], *, input_grad: bool = False",
-        ): "the first input is an index, which has no gradient either way",
-    },
-    ("manual/nn/rotary.py", "RotaryEmbedding._turned"): {
-        (
-            "wide = np.result_type(x.dtype, np.float64)",
-            "wide = np.result_type(np.float64, x.dtype)",
-        ): "the wider of two types, in either order",
     },
     ("manual/nn/tied.py", "TiedEmbedding.encode_backward"): {
         (

@@ -21,10 +21,4 @@ EQUIVALENT: Equivalent = {
     ("manual/nn/normalization/standardize.py", "moments"): {
         ("c = x - mean", "c = mean - x"): SQUARED,
     },
-    ("manual/nn/sparse.py", "Embedding.backward"): {
-        (
-            "def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = True) -> None:",
-            "def backward(self, grad_output: Array, saved: Array, *, input_grad: bool = False) -> None:",
-        ): "an index has no gradient, asked for or not",
-    },
 }

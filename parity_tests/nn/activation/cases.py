@@ -53,6 +53,7 @@ KINKED: list[tuple[Case, tuple[float, ...]]] = [
     (("Softshrink",), (-0.5, 0.5)),
     (("Softshrink", 1.3), (-1.3, 1.3)),
     (("Softshrink", 0), (0.0,)),
+    (("Softplus", 1.0, 1.0), (1.0,)),
     (("Threshold", 0.1, 7.3), (0.1,)),
     (("Threshold", -0.8, -2), (-0.8,)),
 ]

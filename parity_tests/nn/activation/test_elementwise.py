@@ -27,6 +27,11 @@ def test_elementwise_far_out(case, dtype):
     check(exact(case), np.array([0.3, 9.0, -9.0, 21.5, -21.5, 40.25, -40.25, 95.0, -95.0]), dtype=dtype)
 
 
+def test_tanh_in_float32_is_that_of_float64_rounded():
+    x = np.concatenate([3 * normal(5000), 0.01 * normal(1000)]).astype(np.float32)
+    assert np.array_equal(nn.Tanh()(x), np.tanh(x.astype(np.float64)).astype(np.float32))
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     st.sampled_from(ELEMENTWISE),

@@ -8,6 +8,7 @@ import torch
 
 from manual import nn
 from manual.nn.activation import erf, erfc
+from manual.nn.activation.erf import _polynomial
 
 mpmath = pytest.importorskip("mpmath", reason="it comes with sympy: pip install -e '.[derive]'")
 
@@ -101,6 +102,10 @@ def test_gelu_by_tanh_keeps_its_relative_accuracy_too():
     y = nn.GELU("tanh")(x)
     assert (np.abs(y / exact - 1) <= 8 * np.abs([float(w) for w in u]) * np.finfo(float).eps).all()
     assert (torch.nn.GELU("tanh")(torch.tensor(x)).numpy()[:2] == 0).all()
+
+
+def test_coefficients_are_the_numbers_of_all_lines():
+    assert _polynomial("1 -2.5e-1", "3") == (1.0, -0.25, 3.0)
 
 
 @pytest.mark.parametrize("x", [-3.0, -0.5, 0.4, 2.7])

@@ -49,9 +49,11 @@ def test_channels_that_do_not_fit_are_refused(shape):
     check_refused(lambda nn: nn.PReLU(3), normal(*shape), error=ValueError, match=r"\(N, 3, \.\.\.\).*axis 1")
 
 
+@pytest.mark.parametrize("number", [0, 2])
 @pytest.mark.parametrize("shape", [(), (2,)], ids=str)
-def test_without_an_axis_of_channels_there_is_one(shape):
-    check_refused(lambda nn: nn.PReLU(2), normal(*shape), error=ValueError, match=r"\(N, 2, \.\.\.\).*axis 1")
+def test_without_an_axis_of_channels_there_is_one(shape, number):
+    says = rf"\(N, {number}, \.\.\.\).*axis 1"
+    check_refused(lambda nn: nn.PReLU(number), normal(*shape), error=ValueError, match=says)
 
 
 def test_prelu_refuses():
@@ -73,6 +75,20 @@ def test_the_slopes_gradient_at_the_ends():
     assert theirs.weight.grad.isnan().all()
     hand.weight.data[:] = 0
     assert np.isnan(hand(x)[0])
+
+
+def test_the_slopes_gradient_from_an_infinite_one_at_zero():
+    """0 * inf is NaN: 0 belongs to the side of the slope, as in torch."""
+    for x in (0.0, -0.0):
+        theirs, hand = torch.nn.PReLU().double(), nn.PReLU(dtype=np.float64)
+        theirs(torch.tensor([x, 1.0], dtype=torch.double)).backward(torch.tensor([np.inf, 1.0]))
+        hand.backward(np.array([np.inf, 1.0]), hand.forward(np.array([x, 1.0]))[1])
+        assert np.isnan(hand.weight.grad)
+        assert theirs.weight.grad.isnan()
+
+
+def test_the_slope_of_a_number_without_axes():
+    check(lambda nn: nn.PReLU(), np.array(-1.3))
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -109,11 +125,13 @@ def test_rrelu_takes_torchs_side_at_zero_and_its_numbers_at_the_ends(training):
     assert np.isnan(nn.RReLU(0, 0)(np.array([-np.inf])))
 
 
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("step", [1e-100, -1e-100])
-def test_rrelu_takes_a_complex_step_at_zero(step):
-    y, r = nn.RReLU().eval().forward(np.array([0.0 + 1j * step, -1.0 + 1j * step]))
+def test_rrelu_takes_a_complex_step_at_zero(step, training):
+    layer = (nn.RReLU(0.25, 0.25) if training else nn.RReLU(0.125, 0.375)).train(training)
+    y, r = layer.forward(np.array([0.0 + 1j * step, -1.0 + 1j * step]))
     assert r.dtype == np.float64
-    np.testing.assert_allclose(y.imag / step, (1 / 8 + 1 / 3) / 2, rtol=1e-15)
+    np.testing.assert_allclose(y.imag / step, 0.25, rtol=1e-15)
 
 
 def test_rrelu_refuses():

@@ -245,6 +245,7 @@ REFUSED = [
     (((2, 3), (4, 3), (5, 2)), {}, r"value \(\.\.\., S, Ev\).*value \(5, 2\)"),
     (((6, 2, 3), (4, 4, 3), (4, 4, 2)), {"enable_gqa": True}, r"H\s*divides Hq.*query \(6, 2, 3\)"),
     (((2, 6, 2, 3), (3, 3, 4, 3), (3, 3, 4, 2)), {"enable_gqa": True}, r"enable_gqa takes"),
+    (((6, 2, 3), (3, 4, 3), (2, 4, 2)), {"enable_gqa": True}, r"enable_gqa takes"),
     (((2, 3), (4, 3), (4, 2)), {"dropout_p": 1.5}, r"dropout_p is the probability.*not 1\.5"),
 ]
 

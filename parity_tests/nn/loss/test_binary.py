@@ -223,6 +223,13 @@ def test_bce_with_logits_is_its_formula():
 
 
 @pytest.mark.parametrize("step", [1e-100j, -1e-100j])
+def test_a_logit_of_zero_takes_a_complex_step(step):
+    """On either side of 0 another form is computed; both have the slope sigmoid(0) - t there."""
+    loss = nn.BCEWithLogitsLoss().forward(np.array([step]), np.array([0.3], complex))[0]
+    assert loss.imag / step.imag == pytest.approx(0.2, rel=1e-15)
+
+
+@pytest.mark.parametrize("step", [1e-100j, -1e-100j])
 def test_the_ends_of_a_range_take_a_complex_step(step):
     """0 and 1 are probabilities, and a number at the floor is kept, however the imaginary part points."""
     nn.BCELoss().forward(np.array([0.0, 1.0]) + step, np.array([0.5, 0.5], complex))

@@ -1,6 +1,7 @@
 """TransformerEncoder and TransformerDecoder against torch: copies of a layer, one after the other."""
 
 from functools import partial
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -42,6 +43,30 @@ def test_stacks(options, layers, norm, training, device):
     how = {"training": training, "dtype": "float32", "device": device}
     parity(encoder(layers, norm, **options), SRC, **how)
     parity(decoder(layers, norm, **options), TGT, MEMORY, **how)
+
+
+def test_no_word_of_a_causal_mask_is_false():
+    for stack, inputs, name in (
+        (encoder()(nn), (SRC,), "is_causal"),
+        (decoder()(nn), (TGT, MEMORY), "tgt_is_causal"),
+    ):
+        first = stack.layers[0]
+        with mock.patch.object(first, "forward", wraps=first.forward) as forward:
+            stack.forward(*(x.astype(np.float32) for x in inputs))
+        assert forward.call_args.kwargs[name] is False
+
+
+@pytest.mark.parametrize(
+    ("layer", "inputs"), [("TransformerEncoderLayer", (SRC,)), ("TransformerDecoderLayer", (TGT, MEMORY))]
+)
+def test_the_first_norm_is_told_that_nobody_asks(layer, inputs):
+    """Its gradient for the input, a third of its work, is not computed to be thrown away."""
+    one = getattr(nn, layer)(8, 2, 5, norm_first=True)
+    y, saved = one.forward(*(x.astype(np.float32) for x in inputs))
+    with mock.patch.object(one.norm1, "backward", wraps=one.norm1.backward) as backward:
+        for asked in (True, False):
+            one.backward(y, saved, input_grad=asked)
+            assert backward.call_args.kwargs == {"input_grad": asked}
 
 
 def test_to_the_last_digit(device):
