@@ -16,7 +16,7 @@ def whole_numbers(who: str, least: int | None, count: int, **argument: Any) -> t
     ((name, given),) = argument.items()
     given = plain(given)
     try:
-        found = tuple(map(_whole, given if isinstance(given, tuple | list) else (given,) * count))
+        found = tuple(map(_whole, given if isinstance(given, tuple) else (given,) * count))
     except TypeError:
         accepted = "give one" if count == 1 else f"give one, or a tuple of {count}"
         raise TypeError(f"{who}: {name}={given!r} is no whole number; {accepted}") from None

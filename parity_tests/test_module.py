@@ -264,3 +264,18 @@ def test_repr_shows_what_is_inside():
         "  (1): Sequential(\n    (0): Sigmoid()\n  )\n)"
     )
     assert text == repr(torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Sequential(torch.nn.Sigmoid())))
+
+
+@pytest.mark.parametrize(
+    ("x", "says"),
+    [
+        (np.ma.masked_array(np.ones((2, 3)), mask=False), r"takes no MaskedArray: fill what is masked.*x.filled\(0\)"),
+        (np.ones((2, 3)).view(np.matrix), "takes a numpy.ndarray, not matrix"),
+        ([[1.0, 2.0, 3.0]], "takes a numpy.ndarray, not list"),
+        (np.ones((2, 3), int), r"computes with floats, not int64"),
+    ],
+)
+def test_arrays_of_another_kind_are_refused(x, says):
+    """A masked array hides numbers from the sums, and * of matrices is a product of matrices."""
+    with pytest.raises(TypeError, match=f"Sigmoid {says}"):
+        nn.Sigmoid().forward(x)
