@@ -55,8 +55,8 @@ class GELU(Elementwise):
     looks like rounding in float16.
 
     Neither form takes a difference that cancels for x << 0, where 1 + erf and 1 + tanh would: y keeps its relative
-    accuracy, which torch's does not. From |x| = 64 on, s is 0 or 1 in every precision, and the cubic is held there so
-    that x^3 does not overflow. At -inf, y is -inf * 0 = NaN, as in torch, and at both infinities so is the gradient.
+    accuracy, which torch's does not. From |x| = 64 on, s is 0 or 1 in every precision, and x^2 is held there so
+    that the slope has no 0 * inf. At -inf, y is -inf * 0 = NaN, as in torch, and at both infinities so is the gradient.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.GELU.html; Hendrycks and Gimpel 2016,
     https://arxiv.org/abs/1606.08415
