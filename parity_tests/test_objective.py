@@ -37,8 +37,12 @@ def test_classes(factor, reduction, samples, dtype, device):
     """Also a class at every position of a sequence; one of -100 does not count."""
     target = integers(*samples, below=5)
     target.flat[1] = -100
-    both = [side.Objective("classes", factor, reduction) for side in (by_hand, with_autograd)]
-    check_module(*both, normal(*samples, 5), target, dtype=dtype, device=device)
+    for build in (
+        lambda side: side.Objective("classes", factor, reduction),
+        lambda side: side.Classes(reduction=reduction),
+    ):
+        both = build(by_hand), build(with_autograd)
+        check_module(*both, normal(*samples, 5), target, dtype=dtype, device=device)
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])

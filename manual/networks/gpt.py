@@ -103,8 +103,8 @@ class GPT(Module):
         self.wpe = Embedding(block_size, n_embd, dtype=dtype)
         self.h = ModuleList([Block(n_embd, n_head, dtype=dtype) for _ in range(n_layer)])
         self.ln_f = LayerNorm(n_embd, dtype=dtype)
-        self.lm_head = Linear(n_embd, vocabulary, bias=False, dtype=dtype)
-        self.lm_head.weight = self.wte.weight
+        self.lm_head = Linear(n_embd, vocabulary, bias=False)
+        self.lm_head.weight = self.wte.weight  # and with it the dtype
         for name, parameter in self.named_parameters():
             if name.endswith("bias"):
                 parameter.data[:] = 0
