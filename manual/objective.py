@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from manual.module import Array, Module
 from manual.nn import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 
@@ -20,7 +18,7 @@ class SignedError(Module):
     def forward(self, input: Array, target: Array) -> tuple[Array, None]:
         """Return the signed error and nothing saved."""
         difference = input - target
-        return np.asarray(difference.sum() if self.reduction == "sum" else difference.mean()), None
+        return (difference.sum() if self.reduction == "sum" else difference.mean()), None
 
 
 class Classes(CrossEntropyLoss):

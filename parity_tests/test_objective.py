@@ -8,7 +8,7 @@ import torch
 
 import manual.objective as by_hand
 import torch_impl.objective as with_autograd
-from parity_tests.parity import normal, probabilities
+from parity_tests.parity import check_module, integers, normal, probabilities
 
 KINDS = ["squared_error", "cross_entropy", "cross_entropy_from_logits"]
 
@@ -29,6 +29,20 @@ def test_loss_and_gradients(kind, factor, reduction):
     np.testing.assert_allclose(grad_y, tensors[0].grad.numpy(), rtol=1e-13)
     np.testing.assert_allclose(grad_t, tensors[1].grad.numpy(), rtol=1e-13)
     assert hand.backward(0.7, saved, input_grad=False)[0] is None
+
+
+@pytest.mark.parametrize("samples", [(3,), (4, 3), (2, 4, 3)], ids=str)
+@pytest.mark.parametrize(("factor", "reduction"), [(1.0, "mean"), (0.5, "sum"), (3.0, "mean")])
+def test_classes(factor, reduction, samples, dtype, device):
+    """Also a class at every position of a sequence; one of -100 does not count."""
+    target = integers(*samples, below=5)
+    target.flat[1] = -100
+    for build in (
+        lambda side: side.Objective("classes", factor, reduction),
+        lambda side: side.Classes(reduction=reduction),
+    ):
+        both = build(by_hand), build(with_autograd)
+        check_module(*both, normal(*samples, 5), target, dtype=dtype, device=device)
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])

@@ -35,7 +35,6 @@ class CharRNN(Module):
     ) -> None:
         if cell not in CELLS:
             raise ValueError(f"CharRNN: cell is {cell!r}; use one of {', '.join(CELLS)}")
-        generator = np.random.default_rng() if generator is None else generator
         self.embedding = Embedding(vocabulary, embedding_dim, dtype=dtype, generator=generator)
         self.rnn: Module = CELLS[cell](embedding_dim, hidden_size, batch_first=True, dtype=dtype, generator=generator)
         self.head = Linear(hidden_size, vocabulary, dtype=dtype, generator=generator)

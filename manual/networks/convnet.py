@@ -34,7 +34,6 @@ class ConvNet(Sequential):
     ) -> None:
         if image_size < 4:
             raise ValueError(f"ConvNet pools twice by 2, so image_size is 4 or above, not {image_size}")
-        generator = np.random.default_rng() if generator is None else generator
         first, second = FEATURES
         super().__init__(
             Conv2d(1, first, 3, padding=1, dtype=dtype, generator=generator),

@@ -14,10 +14,10 @@ STD = 0.02  # of all initial weights, as in GPT-2
 class MLP(Module):
     """y = W_2 gelu(W_1 x + b_1) + b_2: each position by itself, four times as wide inside."""
 
-    def __init__(self, n_embd: int, *, dtype: DTypeLike, generator: np.random.Generator) -> None:
-        self.c_fc = Linear(n_embd, 4 * n_embd, dtype=dtype, generator=generator)
+    def __init__(self, n_embd: int, *, dtype: DTypeLike) -> None:
+        self.c_fc = Linear(n_embd, 4 * n_embd, dtype=dtype)
         self.gelu = GELU(approximate="tanh")
-        self.c_proj = Linear(4 * n_embd, n_embd, dtype=dtype, generator=generator)
+        self.c_proj = Linear(4 * n_embd, n_embd, dtype=dtype)
 
     def forward(self, x: Array) -> tuple[Array, tuple[Any, Any, Any]]:
         """Return y, of the shape of x (N, T, E), and what the three layers saved."""
@@ -46,17 +46,17 @@ class Block(Module):
     array's gradient is the sum of three.
     """
 
-    def __init__(self, n_embd: int, n_head: int, *, dtype: DTypeLike, generator: np.random.Generator) -> None:
+    def __init__(self, n_embd: int, n_head: int, *, dtype: DTypeLike) -> None:
         self.ln_1 = LayerNorm(n_embd, dtype=dtype)
-        self.attn = MultiheadAttention(n_embd, n_head, batch_first=True, dtype=dtype, generator=generator)
+        self.attn = MultiheadAttention(n_embd, n_head, batch_first=True, dtype=dtype)
         self.ln_2 = LayerNorm(n_embd, dtype=dtype)
-        self.mlp = MLP(n_embd, dtype=dtype, generator=generator)
+        self.mlp = MLP(n_embd, dtype=dtype)
 
     def forward(self, x: Array) -> tuple[Array, tuple[Any, Any, Any, Any]]:
         """Return y, of the shape of x (N, T, E), and what the four layers saved."""
         later = np.triu(np.ones((x.shape[1], x.shape[1]), dtype=bool), k=1)  # (T, T): True is not seen
         n, saved_1 = self.ln_1.forward(x)
-        (a, _), saved_attn = self.attn.forward(n, n, n, need_weights=False, attn_mask=later, is_causal=True)
+        (a, _), saved_attn = self.attn.forward(n, n, n, need_weights=False, attn_mask=later)
         x = x + a
         n, saved_2 = self.ln_2.forward(x)
         m, saved_mlp = self.mlp.forward(n)
@@ -66,9 +66,9 @@ class Block(Module):
         """Return grad_x."""
         saved_1, saved_attn, saved_2, saved_mlp = saved
         grad = grad_output + self.ln_2.backward(self.mlp.backward(grad_output, saved_mlp), saved_2)
-        grad_query, grad_key, grad_value = self.attn.backward((grad, None), saved_attn)
-        grad_x = self.ln_1.backward(grad_query + grad_key + grad_value, saved_1, input_grad=input_grad)
-        return grad + grad_x if input_grad else None
+        grad_n: Any = sum(self.attn.backward((grad, None), saved_attn))  # as query, as key and as value
+        grad_x = self.ln_1.backward(grad_n, saved_1, input_grad=input_grad)
+        return None if grad_x is None else grad + grad_x
 
 
 class GPT(Module):
@@ -82,7 +82,7 @@ class GPT(Module):
     The position table is the same for every sample: its gradient is the sum over them.
 
     Tokens have shape (N, T) with T up to `block_size`; logits (N, T, vocabulary). Weights start from N(0, 0.02^2),
-    biases and the norms' shifts at 0, as in GPT-2.
+    drawn from `generator` one parameter after the other, biases and the norms' shifts at 0, as in GPT-2.
 
     Source: Radford et al., "Language Models are Unsupervised Multitask Learners", 2019.
     """
@@ -99,17 +99,17 @@ class GPT(Module):
         generator: np.random.Generator | None = None,
     ) -> None:
         generator = np.random.default_rng() if generator is None else generator
-        self.wte = Embedding(vocabulary, n_embd, dtype=dtype, generator=generator)
-        self.wpe = Embedding(block_size, n_embd, dtype=dtype, generator=generator)
-        self.h = ModuleList([Block(n_embd, n_head, dtype=dtype, generator=generator) for _ in range(n_layer)])
+        self.wte = Embedding(vocabulary, n_embd, dtype=dtype)
+        self.wpe = Embedding(block_size, n_embd, dtype=dtype)
+        self.h = ModuleList([Block(n_embd, n_head, dtype=dtype) for _ in range(n_layer)])
         self.ln_f = LayerNorm(n_embd, dtype=dtype)
-        self.lm_head = Linear(n_embd, vocabulary, bias=False, dtype=dtype, generator=generator)
-        self.lm_head.weight = self.wte.weight
+        self.lm_head = Linear(n_embd, vocabulary, bias=False)
+        self.lm_head.weight = self.wte.weight  # and with it the dtype
         for name, parameter in self.named_parameters():
             if name.endswith("bias"):
-                parameter.data = np.zeros(parameter.shape, parameter.dtype)
+                parameter.data[:] = 0
             elif parameter.data.ndim > 1:  # the norms' scales have one axis, and start at 1
-                parameter.data = generator.normal(0.0, STD, parameter.shape).astype(parameter.dtype)
+                parameter.data[:] = generator.normal(0.0, STD, parameter.shape)
 
     def forward(self, tokens: Array) -> tuple[Array, Any]:
         """Return logits (N, T, vocabulary) and what all layers saved."""
@@ -128,7 +128,7 @@ class GPT(Module):
         saved_token, saved_position, saved_blocks, saved_f, saved_head = saved
         grad_n: Any = self.lm_head.backward(grad_output, saved_head)
         grad: Any = self.ln_f.backward(grad_n, saved_f)
-        for block, saved_block in zip(reversed(list(self.h)), reversed(saved_blocks), strict=True):
+        for block, saved_block in zip(reversed(self.h), reversed(saved_blocks), strict=True):
             grad = block.backward(grad, saved_block)
         self.wpe.backward(grad.sum(axis=0), saved_position)  # (T, E): every sample has the same positions
         self.wte.backward(grad, saved_token)

@@ -1,9 +1,10 @@
-"""Mutants of the contract and of the tutorials' networks that no test can tell from the code, each with its reason."""
+"""Mutants of the contract and of the networks that no test can tell from the code, each with its reason."""
 
 from parity_tests.mutants.equivalent.form import Equivalent
 
 TWO_COLUMNS = "the array has two columns: the slice ends with it"
 BOTH_OR_NEITHER = "both neurons were given the same input_grad, so both gradients are None or neither is"
+TOKENS = "a token has no gradient, asked for or not"
 SAME_NAMES = "an attribute that exists is set anew: the dictionary that is walked keeps its size and order"
 
 EQUIVALENT: Equivalent = {
@@ -18,6 +19,18 @@ EQUIVALENT: Equivalent = {
             "for name, buffer in list(self.named_buffers()):",
             "for name, buffer in self.named_buffers():",
         ): SAME_NAMES,
+    },
+    ("manual/networks/char_rnn.py", "CharRNN.backward"): {
+        (
+            "def backward(self, grad_output: Array, saved: tuple[Any, Any, Any], *, input_grad: bool = True) -> None:",
+            "def backward(self, grad_output: Array, saved: tuple[Any, Any, Any], *, input_grad: bool = False) -> None:",
+        ): TOKENS,
+    },
+    ("manual/networks/gpt.py", "GPT.backward"): {
+        (
+            "def backward(self, grad_output: Array, saved: Any, *, input_grad: bool = True) -> None:",
+            "def backward(self, grad_output: Array, saved: Any, *, input_grad: bool = False) -> None:",
+        ): TOKENS,
     },
     ("manual/networks/neuron.py", "NeuronNetwork.backward"): {
         (
