@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from manual.arithmetic import beyond_the_finite
 from manual.module import Array, Module, Parameter, check_array, check_gradient
 from manual.nn.activation import sigmoid
 
@@ -23,6 +24,7 @@ class Neuron(Module):
         self.weight = Parameter(np.array(weights, dtype=dtype))
         self.bias = Parameter(np.array(bias, dtype=dtype))
 
+    @beyond_the_finite()
     def forward(self, x: Array) -> tuple[Array, tuple[Array, Array]]:
         """Return y (..., 1) and `saved` = (x, y)."""
         check_array(x, "Neuron", self.weight.dtype)
@@ -32,6 +34,7 @@ class Neuron(Module):
         y = sigmoid(total)
         return y, (x, y)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: tuple[Array, Array], *, input_grad: bool = True) -> Array | None:
         """Return grad_input (..., K); add to the gradients of weight and bias."""
         x, y = saved
@@ -58,6 +61,7 @@ class NeuronNetwork(Module):
         self.h2 = Neuron(weights, bias, dtype=dtype)
         self.o1 = Neuron(weights, bias, dtype=dtype)
 
+    @beyond_the_finite()
     def forward(self, x: Array) -> tuple[Array, Any]:
         """Return y (..., 1) and what the three neurons saved; x has shape (..., 2)."""
         out_h1, saved_h1 = self.h1.forward(x)
@@ -66,6 +70,7 @@ class NeuronNetwork(Module):
         out_o1, saved_o1 = self.o1.forward(np.concatenate([out_h1, out_h2], axis=-1))
         return out_o1, (saved_h1, saved_h2, saved_o1)
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: Any, *, input_grad: bool = True) -> Array | None:
         """Return grad_input (..., 2): both hidden neurons read x, so their gradients add."""
         saved_h1, saved_h2, saved_o1 = saved

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from manual.arithmetic import beyond_the_finite
 from manual.module import Array, Module, Parameter, check_array, check_gradient
 from manual.nn.activation import sigmoid
 
@@ -44,6 +45,7 @@ class TwoTwoOne(Module):
     def _values(self) -> Any:
         return (getattr(self, name).data for name in NAMES)
 
+    @beyond_the_finite()
     def forward(self, x: Array) -> tuple[Array, dict[str, Array]]:
         """Return ypred (..., 1) and `saved`: the inputs and the three neurons' outputs, by name."""
         w1, w2, w3, w4, w5, w6, b1, b2, b3 = self._values()
@@ -56,6 +58,7 @@ class TwoTwoOne(Module):
         ypred = sigmoid(w5 * h1 + w6 * h2 + b3)
         return ypred, {"x1": x1, "x2": x2, "h1": h1, "h2": h2, "ypred": ypred}
 
+    @beyond_the_finite()
     def backward(self, grad_output: Array, saved: dict[str, Array], *, input_grad: bool = True) -> Array | None:
         """Return grad_input (..., 2); add to the gradients of the nine scalars."""
         _, _, _, _, w5, w6, _, _, _ = self._values()

@@ -96,3 +96,15 @@ def test_the_input_has_the_parameters_dtype(name):
         network.forward(np.ones((3, 2), np.float32))
     with pytest.raises(TypeError, match="int64"):
         network.forward(np.ones((3, 2), int))
+
+
+@pytest.mark.parametrize(
+    "build", [lambda: by_hand.Neuron([1.0, 0.0], 2.0), by_hand.NeuronNetwork, lambda: by_hand.TwoTwoOne(dtype=float)]
+)
+def test_infinite_numbers_pass_without_a_warning(build):
+    """A training that has run away ends in NaN, as torch's does, and fills no screen with warnings."""
+    network, x = build(), np.array([[np.inf, -np.inf], [1e308, -1e308], [np.nan, 0.5], [0.0, 1.0]])
+    y, saved = network.forward(x)
+    grad = network.backward(np.array([[np.inf], [1e308], [1.0], [-np.inf]]), saved)
+    assert np.isnan(y[2]).all()
+    assert np.isnan(grad[2]).all()
