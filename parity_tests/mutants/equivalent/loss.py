@@ -15,12 +15,6 @@ EQUIVALENT: Equivalent = {
             "return spread * (p - t) / at_least((1 - p) * p, np.float32(1e-12)), grad_target",
         ): "the number is the same; float() is for the types alone",
     },
-    ("manual/nn/loss/binary.py", "cross_entropy"): {
-        (
-            "entries: Array = np.where(x.real >= 0, 1 - t, -t) * x + rest",
-            "entries: Array = np.where(x.real > 0, 1 - t, -t) * x + rest",
-        ): "at x = 0 both shares of x are 0",
-    },
     ("manual/nn/loss/likelihood.py", "KLDivLoss.forward"): {
         (
             "entries = target * np.log(np.where(target == 0, 1, target)) - target * input",
