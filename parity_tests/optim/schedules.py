@@ -57,6 +57,7 @@ CASES = {
     "exponential": lambda s, o: s.ExponentialLR(o, 0.97),
     "polynomial": lambda s, o: s.PolynomialLR(o),
     "polynomial square": lambda s, o: s.PolynomialLR(o, total_iters=80, power=2.3),
+    "polynomial of power 0": lambda s, o: s.PolynomialLR(o, total_iters=80, power=0),
     "cosine": lambda s, o: s.CosineAnnealingLR(o, T_max=100),
     "cosine again and again": lambda s, o: s.CosineAnnealingLR(o, T_max=9, eta_min=0.002),
     "cosine of one step": lambda s, o: s.CosineAnnealingLR(o, 1),
@@ -76,6 +77,7 @@ CASES = {
     "cyclic": lambda s, o: s.CyclicLR(o, 0.1, 0.9, 7),
     "cyclic after another": lambda s, o: (s.ConstantLR(o), s.CyclicLR(o, 0.1, 0.9, 4))[1],
     "cyclic uneven": lambda s, o: s.CyclicLR(o, [0.1, 0.2, 0.3], [0.9, 1.9, 2.9], 7, 3, mode="triangular2"),
+    "cyclic without a way down": lambda s, o: s.CyclicLR(o, 0.1, 0.9, 4, 0),
     "cyclic exponential": lambda s, o: s.CyclicLR(
         o, 0.1, 0.9, 4, 9, "exp_range", 0.98, base_momentum=0.6, max_momentum=[0.7, 0.8, 0.9]
     ),

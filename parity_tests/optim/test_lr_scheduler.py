@@ -5,9 +5,11 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from manual import nn
 from parity_tests.optim.schedules import CASES, LRS, OURS, TORCH, follow, optimizers, options
 
 # torch warns where a scheduler is stepped before its optimizer, which its SequentialLR does if it is inside another.
@@ -114,6 +116,20 @@ def test_restarts_at_any_epoch(T_mult):
         assert mine.get_last_lr() == pytest.approx(other.get_last_lr(), rel=1e-13)
 
 
+def test_a_first_step_to_any_epoch():
+    """A row takes the first step of its schedulers back: step() then goes to 0, and step(7.3) to 7.3."""
+    for epoch in (None, 7.3):
+        both = []
+        for s, o in zip((OURS, TORCH), optimizers(), strict=True):
+            restarts = s.CosineAnnealingWarmRestarts(o, 5, 2)
+            s.SequentialLR(o, [s.ConstantLR(o), restarts], [20])
+            assert restarts.last_epoch == -1
+            restarts.step(epoch)
+            both.append((restarts.last_epoch, restarts.T_i, restarts.get_last_lr()))
+        assert both[0][:2] == both[1][:2] == ((0, 5) if epoch is None else (7, 10))
+        assert both[0][2] == pytest.approx(both[1][2], rel=1e-14)
+
+
 def test_a_restart_that_torchs_logarithm_misses():
     """Period 5 of T_mult = 3 begins at (3^5 - 1) / 2 = 121; log_3(3^5) is rounded to 4.999..., the end of period 4."""
     ours, theirs = optimizers()
@@ -166,6 +182,28 @@ def test_plateaus(arguments):
         assert {key: state[key] for key in torchs} == torchs
         assert state == torchs
         assert type(mine.best) is float
+
+
+@pytest.mark.parametrize("given", [None, [0.1, 0.2, 0.003, 0.04]])
+@pytest.mark.parametrize("low", [0.05, [0.1, 0.2, 0.003]])
+def test_a_plateau_with_a_group_that_came_later(low, given):
+    """One lowest rate for all is the new group's too; a list of them has to be given anew."""
+    both = []
+    for s, o in zip((OURS, TORCH), optimizers(), strict=True):
+        scheduler = s.ReduceLROnPlateau(o, patience=0, factor=0.5, min_lr=low)
+        scheduler.step(1.0)
+        new = nn.Parameter(np.ones(1)) if s is OURS else torch.nn.Parameter(torch.ones(1))
+        o.add_param_group({"params": [new], "lr": 0.11})
+        if given:
+            scheduler.min_lrs = given
+        elif low != 0.05:
+            with pytest.raises(ValueError if s is OURS else RuntimeError, match=r"min_lr has 3 values|min_lrs"):
+                scheduler.step(1.0)
+            continue
+        for _ in range(3):
+            scheduler.step(1.0)
+        both.append((scheduler.get_last_lr(), scheduler.min_lrs))
+    assert both[:1] == both[1:]
 
 
 @pytest.mark.parametrize("threshold_mode", ["rel", "abs"])

@@ -152,6 +152,7 @@ def test_a_rate_that_training_uses():
 REFUSED = [
     (lambda s, o: s.LambdaLR(o, [lambda t: 1]), ValueError, "lr_lambda has 1 values, but the optimizer 3 groups"),
     (lambda s, o: s.MultiplicativeLR(o, [0.5, 0.6, 0.7]), TypeError, "takes functions of the step number"),
+    (lambda s, o: s.LambdaLR(o, [lambda t: 1, 0.5, lambda t: 1]), TypeError, "takes functions of the step number"),
     (lambda s, o: s.ConstantLR(o, 1.1), ValueError, "factor is 1.1"),
     (lambda s, o: s.ConstantLR(o, -0.1), ValueError, "factor is -0.1"),
     (lambda s, o: s.LinearLR(o, 0.0), ValueError, "start_factor is 0.0"),
@@ -171,12 +172,8 @@ REFUSED = [
     (lambda s, o: s.OneCycleLR(o, 1.0, 10, pct_start=1.1), ValueError, "pct_start is 1.1"),
     (lambda s, o: s.OneCycleLR(o, 1.0, 10, pct_start=-0.1), ValueError, "pct_start is -0.1"),
     (lambda s, o: s.OneCycleLR(o, 1.0, 10, anneal_strategy="another"), ValueError, "anneal_strategy is 'another'"),
-    (lambda s, o: s.OneCycleLR(o, 1.0, 10, div_factor=0), ValueError, "div_factor is 0"),
-    (
-        lambda s, o: s.OneCycleLR(o, 1.0, 10, final_div_factor=0),
-        ValueError,
-        "final_div_factor is 0",
-    ),
+    (lambda s, o: s.OneCycleLR(o, 1.0, 10, div_factor=0, final_div_factor=0), ValueError, "^div_factor is 0"),
+    (lambda s, o: s.OneCycleLR(o, 1.0, 10, final_div_factor=0), ValueError, "final_div_factor is 0"),
     (lambda s, o: s.CyclicLR(o, 0.1, 1.0, 0), ValueError, "step_size_up is 0"),
     (lambda s, o: s.OneCycleLR(o, [1.0, 2.0], 10), ValueError, "max_lr has 2 values"),
     (lambda s, o: s.OneCycleLR(o, 1.0, 10, base_momentum=[0.1]), ValueError, "base_momentum has 1 values"),

@@ -110,6 +110,19 @@ def test_a_gradient_that_does_not_fit_changes_nothing(rule):
         assert q.data.shape == (2, 3)
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_a_gradient_may_be_a_list_of_numbers(rule):
+    p, q = parameters()
+    q.data = p.data
+    grad = np.random.default_rng(0).normal(size=(2, 3))
+    p.grad, q.grad = grad, grad.tolist()
+    optimizer = getattr(optim, rule)([p, q])
+    for _ in range(2):
+        optimizer.step()
+    assert np.array_equal(p.data, q.data)
+    assert (p.data != 1).all()
+
+
 def test_zero_grad():
     p, q = parameters()
     optimizer = optim.SGD([p, q])
@@ -202,6 +215,7 @@ def test_what_is_no_list_of_parameters():
         ([{"params": {p, q}}], TypeError, "a set of parameters has no order"),
         ([{"params": [p]}, q], TypeError, "a group is a dictionary"),
         ([{"lr": 0.1, "eps": 0}], KeyError, 'has no "params", only lr, eps; give'),
+        ([{}], KeyError, 'has no "params", only nothing; give'),
         ([p, np.ones(3)], TypeError, "takes parameters"),
         ([p, q, p], ValueError, "twice"),
         ([{"params": [p]}, {"params": [q, p]}], ValueError, "twice"),

@@ -44,6 +44,12 @@ def test_a_rate_that_is_no_number(rule):
         getattr(optim, rule)([nn.Parameter(np.ones((2, 2)))], lr=NAN)
 
 
+@pytest.mark.parametrize(("rule", "option"), [("SGD", "momentum"), ("Adam", "weight_decay"), ("RMSprop", "alpha")])
+def test_whose_option_is_below_0(rule, option):
+    with pytest.raises(ValueError, match=f"{option} is -0.25, but {rule}'s {option} is 0 or above"):
+        getattr(optim, rule)([nn.Parameter(np.ones((2, 2)))], **{option: -0.25})
+
+
 @pytest.mark.parametrize(
     ("rule", "options"),
     [

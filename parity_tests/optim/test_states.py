@@ -93,6 +93,22 @@ def test_loaded_floats_take_the_parameters_dtype_but_for_step():
     }
 
 
+@pytest.mark.parametrize("step", [3, 3.0, np.float64(3)])
+def test_a_count_of_steps_that_is_a_number(step):
+    """As torch kept it once, and as JSON does."""
+    p, q = nn.Parameter(np.array([1.0, -2.0])), torch.nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
+    ours, theirs = optim.Adam([p]), torch.optim.Adam([q])
+    averages = {"exp_avg": np.array([0.3, 0.1]), "exp_avg_sq": np.array([0.2, 0.7])}
+    states = [{"step": step, **averages}, {"step": step, **{key: to_torch(value) for key, value in averages.items()}}]
+    for optimizer, state in zip((ours, theirs), states, strict=True):
+        optimizer.load_state_dict({"state": {0: state}, "param_groups": optimizer.state_dict()["param_groups"]})
+    p.grad, q.grad = np.array([0.5, 0.7]), torch.tensor([0.5, 0.7], dtype=torch.float64)
+    ours.step()
+    theirs.step()
+    assert ours.state[p]["step"] == 4
+    np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=1e-15)
+
+
 def test_states_are_copies():
     twins = twins_after("Adam", "float64")
     state = twins.ours.state_dict()

@@ -49,8 +49,9 @@ class ReduceLROnPlateau(LRScheduler):
         """Count one step on with this metric, and cut the rates if it is time."""
         unsupported("ReduceLROnPlateau.step", epoch=epoch)
         self.last_epoch += 1
-        if self._is_better(float(metrics)):
-            self.best, self.num_bad_epochs = float(metrics), 0
+        metric = float(metrics)
+        if self._is_better(metric):
+            self.best, self.num_bad_epochs = metric, 0
         else:
             self.num_bad_epochs += 1
         if self.cooldown_counter > 0:
@@ -72,6 +73,7 @@ class ReduceLROnPlateau(LRScheduler):
         return new if lr - new > self.eps else lr
 
     def _lowest(self) -> list[float]:
-        if self.default_min_lr is None:
-            return self.min_lrs
-        return [self.default_min_lr] * len(self.optimizer.param_groups)  # a group may have come later
+        if len(self.min_lrs) != len(self.optimizer.param_groups):  # a group came later
+            low = self.min_lrs if self.default_min_lr is None else self.default_min_lr
+            self.min_lrs = for_each_group("ReduceLROnPlateau", "min_lr", self.optimizer, low)
+        return self.min_lrs
