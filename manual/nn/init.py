@@ -54,7 +54,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generato
     """Draw from U(a, b)."""
     if a > b:
         raise ValueError(f"uniform_ draws from a up to b, but a = {a} is above b = {b}")
-    if not math.isfinite(b - a):
+    if not b - a < math.inf:  # written so that NaN fails as well
         raise ValueError(f"uniform_ draws from numbers at a finite distance, not from {a} up to {b}")
     return _draw(tensor, lambda random, shape: random.uniform(a, b, shape), generator)
 
@@ -236,7 +236,7 @@ def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
 
 def _xavier(tensor: Tensor, gain: float) -> float:
     fans = sum(_calculate_fan_in_and_fan_out(tensor))
-    return gain * math.sqrt(2 / fans) if fans else 0.0  # without entries nothing is drawn
+    return gain * math.sqrt(2 / fans) if fans else gain  # without entries nothing is drawn
 
 
 def _kaiming(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
@@ -244,7 +244,7 @@ def _kaiming(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
         raise ValueError(f"mode is {mode!r}, but it is 'fan_in' or 'fan_out'")
     fan = _calculate_fan_in_and_fan_out(tensor)[mode == "fan_out"]
     gain = calculate_gain(nonlinearity, a)
-    return gain / math.sqrt(fan) if fan else 0.0
+    return gain / math.sqrt(fan) if fan else gain
 
 
 def _array(tensor: Tensor) -> Array:
@@ -278,7 +278,7 @@ def _draw(
 
 def _fill(tensor: Tensor, values: Array) -> Tensor:
     if isinstance(tensor, Parameter):
-        tensor.data = np.asarray(values).astype(tensor.dtype)
+        tensor.data = values.astype(tensor.dtype)
     else:
         tensor[...] = values
     return tensor

@@ -1,6 +1,7 @@
 """Initial values at the ends of what is taken: no number, an array that is fixed, a tail without end."""
 
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -28,9 +29,49 @@ def test_an_array_that_is_read_only():
     assert (init.zeros_(nn.Parameter(fixed)).data == 0).all()
 
 
-@pytest.mark.parametrize("start", [math.inf, 1e200])
+@pytest.mark.parametrize(
+    ("call", "says", "torchs"),
+    [
+        (lambda i, w: i.uniform_(w, -1.7e308, 1.6e308), r"not from -1.7e\+308 up to 1.6e\+308", RuntimeError),
+        (lambda i, w: i.trunc_normal_(w, b=math.nan), "finds no numbers from a = -2.0 to b = nan", RuntimeError),
+        (lambda i, w: i.calculate_gain("conv0d"), "'conv0d' has no gain", ValueError),
+        (lambda i, w: i.calculate_gain("conv4d"), "'conv4d' has no gain", ValueError),
+        (lambda i, w: i.calculate_gain("conv_transpose0d"), "'conv_transpose0d' has no gain", ValueError),
+        (lambda i, w: i.calculate_gain("conv_transpose4d"), "'conv_transpose4d' has no gain", ValueError),
+    ],
+)
+def test_refused_by_both(call, says, torchs):
+    with pytest.raises(ValueError, match=says):
+        call(init, np.ones((3, 4)))
+    with pytest.raises(torchs):
+        call(torch.nn.init, torch.ones(3, 4, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [
+        init.ones_,
+        init.eye_,
+        init.dirac_,
+        init.uniform_,
+        init.xavier_normal_,
+        init.kaiming_uniform_,
+        init.orthogonal_,
+        lambda tensor: init.sparse_(tensor, 0.5),
+    ],
+)
+@pytest.mark.parametrize(
+    ("other", "kind"),
+    [([[1.0, 2.0]], "list"), (np.ones((3, 4), int), "int64"), (np.ones((3, 4, 2), complex), "complex128")],
+)
+def test_what_is_no_array_of_floats(fill, other, kind):
+    with pytest.raises(TypeError, match=f"a Parameter or an array of floats, not {kind}; pass"):
+        fill(other)
+
+
+@pytest.mark.parametrize("start", [math.inf, 1e200, 1e150])
 def test_nothing_lies_that_far_out(start):
-    with pytest.raises(ValueError, match=r"trunc_normal_ finds no numbers from a = (inf|1e\+200) to b = inf"):
+    with pytest.raises(ValueError, match=r"trunc_normal_ finds no numbers from a = (inf|1e\+200|1e\+150) to b = inf"):
         init.trunc_normal_(np.ones(2), 0, 1, start, math.inf)
 
 
@@ -45,3 +86,21 @@ def test_a_tail_without_end(start, sign):
     density = math.exp(-(start**2) / 2) / math.sqrt(2 * math.pi)
     mean = density / beyond if beyond else start + 1 / start
     assert values.mean() == pytest.approx(mean, abs=0.02 / start)
+
+
+@pytest.mark.parametrize("bounds", [(0.7, math.inf), (-math.inf, -3.0)])
+def test_what_a_tail_is_drawn_from(bounds):
+    """From U up to where the density is e^-40 of its largest: a seed means the same values for good."""
+    start = min(map(abs, bounds))
+    reach = math.sqrt(start**2 + 80)
+    first = np.random.default_rng(4).uniform(max(bounds[0], -reach), min(bounds[1], reach), 5000)
+    values = init.trunc_normal_(np.empty(5000), a=bounds[0], b=bounds[1], generator=np.random.default_rng(4))
+    assert 100 < (values == first).sum() < 1000
+
+
+def test_the_likeliest_value_is_always_kept():
+    """Even where the uniform number that decides is 0."""
+    random = mock.Mock()
+    random.uniform.side_effect = lambda low, high, count: np.full(count, low)
+    random.random.side_effect = [np.zeros(3)]
+    assert init.trunc_normal_(np.empty(3), a=1.5, b=2.0, generator=random).tolist() == [1.5] * 3
