@@ -1,7 +1,7 @@
 """Arithmetic that many layers share: beyond the finite numbers, and a sum that errs little."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,15 +18,14 @@ def beyond_the_finite() -> np.errstate:
     return np.errstate(invalid="ignore", over="ignore", divide="ignore")
 
 
-def sum_over(x: Array, axes: Iterable[int]) -> Array:
+def sum_over(x: Array, axes: Sequence[int]) -> Array:
     """Return the sum of x over `axes`, numbers from 0 on: over the samples, of a gradient that all of them share.
 
     As a product with ones: BLAS adds in blocks, and fast, while `x.sum(axis=0)` adds row after row into one number. Of
     1,000 rows in float32 that errs by one eps times the sum of magnitudes, the product by a third of it.
     """
-    first = tuple(axes)
-    kept = tuple(axis for axis in range(x.ndim) if axis not in first)
+    kept = tuple(axis for axis in range(x.ndim) if axis not in axes)
     shape = tuple(x.shape[axis] for axis in kept)
-    rows = x.transpose(*first, *kept).reshape(math.prod(x.shape[axis] for axis in first), math.prod(shape))  # (N, K)
+    rows = x.transpose(*axes, *kept).reshape(math.prod(x.shape[axis] for axis in axes), math.prod(shape))  # (N, K)
     total: Array = (np.ones(len(rows), x.dtype) @ rows).reshape(shape)
     return total

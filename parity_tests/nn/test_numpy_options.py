@@ -37,7 +37,9 @@ def test_attention():
     assert y.dtype == weights.dtype == np.float32
     assert scaled_dot_product_attention(x, x, x, scale=half)[0].dtype == np.float32
     for attention in (nn.NaiveAttention, nn.TiledAttention):
-        assert attention(scale=half).forward(x, x, x)[0].dtype == np.float32
+        y = attention(scale=np.float64(0.3))(x, x, x)
+        assert y.dtype == np.float32
+        assert np.array_equal(y, attention(scale=0.3)(x, x, x)), "computed in float64 in between"
 
 
 def test_a_threshold_in_the_dtype_of_the_input():
