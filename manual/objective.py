@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from manual.module import Array, Module
 from manual.nn import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 
@@ -18,7 +20,7 @@ class SignedError(Module):
     def forward(self, input: Array, target: Array) -> tuple[Array, None]:
         """Return the signed error and nothing saved."""
         difference = input - target
-        return (difference.sum() if self.reduction == "sum" else difference.mean()), None
+        return np.asarray(difference.sum() if self.reduction == "sum" else difference.mean()), None
 
 
 class Classes(CrossEntropyLoss):
