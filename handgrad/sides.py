@@ -104,7 +104,7 @@ class ManualSide:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the network's own parameter names with their shapes, in order."""
-        return {name: parameter.shape for name, parameter in self.network.named_parameters()}
+        return {name: parameter.shape for name, parameter in self.named}
 
     def load_flat(self, vector: Array) -> None:
         """Copy all parameters in from one vector, in the order of `shapes`."""
@@ -140,19 +140,19 @@ class ManualSide:
     def gradients(self, rows: Array) -> State:
         """Return the loss on these rows, every gradient by its parameter's name, and the buffers; no update is made."""
         found = {"loss": np.asarray(self.trainer.gradients(self.inputs[rows], self.targets[rows]))}
-        found |= {f"d_L_d_{name}": _gradient(p).copy() for name, p in self.network.named_parameters()}
+        found |= {f"d_L_d_{name}": _gradient(p).copy() for name, p in self.named}
         return found | {name: np.array(buffer) for name, buffer in self.network.named_buffers()}
 
     def update(self, gradients: Mapping[str, Array]) -> State:
         """Update by these gradients; return parameters and the optimizer's state, by name."""
-        for name, parameter in self.network.named_parameters():
+        for name, parameter in self.named:
             parameter.grad = gradients[f"d_L_d_{name}"].astype(parameter.dtype)
         self.trainer.optimizer.step()
         return self.moved()
 
     def moved(self) -> State:
         """Return what an update moves, by name: the parameters, and the optimizer's state of each."""
-        found = {name: p.data.copy() for name, p in self.network.named_parameters()}
+        found = {name: p.data.copy() for name, p in self.named}
         return found | optimizer_state(list(found), self.trainer.optimizer.state_dict())
 
     def snapshot(self) -> Snapshot:

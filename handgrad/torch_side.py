@@ -72,7 +72,8 @@ class TorchSide:
         self.trainer = Trainer(self.network, self.objective, optimizer)
         self.inputs, self.targets = self._tensor(data.inputs), self._tensor(data.targets)
         self.load(state)
-        self.parameters = list(self.network.parameters())
+        self.named: list[tuple[str, nn.Parameter]] = list(self.network.named_parameters())
+        self.parameters = [parameter for _, parameter in self.named]
 
     def _tensor(self, values: Array) -> Tensor:
         return to_tensor(values, self.dtype, self.device)
@@ -89,7 +90,7 @@ class TorchSide:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the network's own parameter names with their shapes, in order."""
-        return {name: tuple(parameter.shape) for name, parameter in self.network.named_parameters()}
+        return {name: tuple(parameter.shape) for name, parameter in self.named}
 
     def load_flat(self, vector: Array) -> None:
         """Copy all parameters in from one vector, in the order of `shapes`."""
@@ -117,21 +118,21 @@ class TorchSide:
         """Return the loss on these rows, every gradient by its parameter's name, and the buffers; no update is made."""
         index = torch.as_tensor(rows, device=self.device)
         found = {"loss": _to_numpy(self.trainer.gradients(self.inputs[index], self.targets[index]).detach())}
-        for name, parameter in self.network.named_parameters():
+        for name, parameter in self.named:
             grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             found[f"d_L_d_{name}"] = _to_numpy(grad).copy()
         return found | {name: _to_numpy(buffer).copy() for name, buffer in self.network.named_buffers()}
 
     def update(self, gradients: Mapping[str, Array]) -> State:
         """Update by these gradients; return parameters and the optimizer's state, by name."""
-        for name, parameter in self.network.named_parameters():
+        for name, parameter in self.named:
             parameter.grad = self._tensor(gradients[f"d_L_d_{name}"])
         self.trainer.optimizer.step()
         return self.moved()
 
     def moved(self) -> State:
         """Return what an update moves, by name: the parameters, and the optimizer's state of each."""
-        found = {name: _to_numpy(p.detach()).copy() for name, p in self.network.named_parameters()}
+        found = {name: _to_numpy(p.detach()).copy() for name, p in self.named}
         return found | optimizer_state(list(found), each_leaf(_array, self.trainer.optimizer.state_dict()))
 
     def snapshot(self) -> Snapshot:
