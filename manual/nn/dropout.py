@@ -63,3 +63,16 @@ class Dropout(Module):
     def _scaled(self, kept: Array) -> Array:
         """Return what is kept / (1 - p); at p = 1, where nothing is, the zeros as they are."""
         return kept / (1 - self.p) if self.p < 1 else kept
+
+
+def dropout_mask(
+    shape: tuple[int, ...], p: float, dtype: np.dtype[Any], generator: np.random.Generator
+) -> Array | None:
+    """Return M: 0 with probability p, else 1 / (1 - p), so that what it multiplies keeps its mean; None where p is 0.
+
+    Entry k is kept where the k-th number of `generator.random(shape)` is p or above. At p = 1 all entries are 0.
+    """
+    if p == 0:
+        return None
+    kept: Array = (generator.random(shape) >= p).astype(dtype)
+    return kept / plain(1 - p) if p < 1 else kept

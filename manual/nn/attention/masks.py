@@ -1,11 +1,11 @@
-"""Masks: what is added to the scores, -inf where a query may not attend; and what dropout multiplies the weights by."""
+"""Masks: what is added to the scores, -inf where a query may not attend."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from manual.module import Array, plain
+from manual.module import Array
 
 
 def causal_mask(queries: int, keys: int, dtype: DTypeLike) -> Array:
@@ -44,19 +44,6 @@ def check_mask(mask: Any, name: str, dtype: np.dtype[Any], who: str) -> None:
             f"{who} takes {name} of bools, or of {dtype} as its inputs are, not of {mask.dtype}: "
             f"write {name}.astype(bool), or {name}.astype(np.{dtype}) for numbers to be added to the scores"
         )
-
-
-def dropout_mask(
-    shape: tuple[int, ...], p: float, dtype: np.dtype[Any], generator: np.random.Generator
-) -> Array | None:
-    """Return M: 0 with probability p, else 1 / (1 - p), so that the weights keep their mean; None where p is 0.
-
-    Entry k is kept where the k-th number of `generator.random(shape)` is p or above. At p = 1 all entries are 0.
-    """
-    if p == 0:
-        return None
-    kept: Array = (generator.random(shape) >= p).astype(dtype)
-    return kept / plain(1 - p) if p < 1 else kept
 
 
 def check_probability(p: float, name: str, who: str) -> None:

@@ -12,7 +12,8 @@ from manual.module import Array, Module, Parameter, check_gradient, unsupported
 from manual.nn.activation import softmax
 from manual.nn.attention.attend import attend, attend_backward, softmax_or_zero
 from manual.nn.attention.checks import check_inputs, check_masks
-from manual.nn.attention.masks import causal_mask, check_probability, dropout_mask, merged_mask
+from manual.nn.attention.masks import causal_mask, check_probability, merged_mask
+from manual.nn.dropout import dropout_mask
 from manual.nn.gradients import check_pair
 from manual.nn.init import xavier_normal_, xavier_uniform_
 from manual.nn.linear import Linear

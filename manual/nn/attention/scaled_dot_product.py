@@ -7,7 +7,8 @@ import numpy as np
 
 from manual.module import Array, check_array, check_gradient, plain
 from manual.nn.attention.attend import Saved, attend, attend_backward, softmax_or_zero
-from manual.nn.attention.masks import additive, causal_mask, check_mask, check_probability, dropout_mask
+from manual.nn.attention.masks import additive, causal_mask, check_mask, check_probability
+from manual.nn.dropout import dropout_mask
 
 WHO = "scaled_dot_product_attention"
 

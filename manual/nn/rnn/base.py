@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 from manual.arguments import whole_number
 from manual.arithmetic import beyond_the_finite
 from manual.module import Array, Module, Parameter, check_array, check_gradient, plain, unsupported
+from manual.nn.dropout import dropout_mask
 from manual.nn.gradients import check_pair
 from manual.nn.rnn import recurrence
 from manual.nn.rnn.recurrence import Weights, both_backward, both_forward
@@ -200,13 +201,8 @@ class RNNBase(Module):
         return x.swapaxes(0, 1) if batched and self.batch_first else _without_batch(x, batched)
 
     def _mask(self, x: Array) -> Array | None:
-        """Return 0 with probability p and 1 / (1 - p) else, entry by entry; None where nothing is dropped."""
-        if not self.training or self.dropout == 0:
-            return None
-        keep = self.generator.random(x.shape) >= self.dropout
-        mask = keep.astype(x.dtype)
-        mask[keep] /= 1 - self.dropout  # at p = 1 nothing is kept, and nothing divided by 0
-        return mask
+        """Return what dropout multiplies the input of a layer by; None where nothing is dropped."""
+        return dropout_mask(x.shape, self.dropout if self.training else 0, x.dtype, self.generator)
 
     def _checked(self, input: Array, hx: Any) -> tuple[bool, State]:
         """Return whether the input has a batch axis, and the initial state."""

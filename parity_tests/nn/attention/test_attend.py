@@ -13,7 +13,7 @@ import manual.nn
 from manual.module import Module
 from manual.nn.attention import attend, attend_backward, scaled_dot_product_attention, softmax_or_zero
 from manual.nn.attention import scaled_dot_product_attention_backward as backward
-from manual.nn.attention.masks import dropout_mask
+from manual.nn.dropout import dropout_mask
 from parity_tests.parity import check, check_refused, normal
 
 

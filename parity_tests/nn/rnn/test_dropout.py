@@ -5,6 +5,7 @@ on the same parameters, with torch.nn.functional.dropout between, whose masks th
 """
 
 import copy
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -84,13 +85,8 @@ def test_what_a_mask_is(name):
 
 def test_a_number_that_is_p_keeps():
     """As in Dropout: numbers are drawn from [0, 1), and those below p have probability p."""
-
-    class Drawn:
-        def random(self, shape):
-            return np.full(shape, 0.25)
-
     layer = nn.GRU(5, 2, 2, dropout=0.25)
-    layer.generator = Drawn()
+    layer.generator = mock.Mock(random=lambda shape: np.full(shape, 0.25))
     _, saved = layer.forward(half_normal(4, 3, 5).astype(np.float32))
     assert (saved.layers[1].mask == np.float32(1) / np.float32(0.75)).all()
 
