@@ -61,7 +61,6 @@ class NeuronNetwork(Module):
         self.h2 = Neuron(weights, bias, dtype=dtype)
         self.o1 = Neuron(weights, bias, dtype=dtype)
 
-    @beyond_the_finite()
     def forward(self, x: Array) -> tuple[Array, Any]:
         """Return y (..., 1) and what the three neurons saved; x has shape (..., 2)."""
         out_h1, saved_h1 = self.h1.forward(x)

@@ -38,7 +38,7 @@ class _Loss(Module):
         if self.reduction == "none":
             return entries
         total: Array = entries.sum()
-        return total if self.reduction == "sum" else total / self._divisor(entries, count)  # of nothing: 0/0 is NaN
+        return total if self.reduction == "sum" else total / self._divisor(entries, count)
 
     def _spread(
         self, grad_output: Any, entries: Array, count: Any = None, shape: tuple[int, ...] | None = None
@@ -53,6 +53,7 @@ class _Loss(Module):
         return spread if self.reduction in ("none", "sum") else spread / self._divisor(entries, count)
 
     def _divisor(self, entries: Array, count: Any) -> Any:
+        """Return what a mean divides by: NaN where nothing is counted, and so the mean is, as in torch."""
         return entries.dtype.type((entries.size if count is None else count) or np.nan)
 
 
