@@ -7,7 +7,8 @@ One function builds both sides. An input of floats has a gradient, one of intege
 tuple stands for a tuple (the states of an LSTM), and what is given by name is an option of forward, without a
 gradient. Parameters and upstream gradients are random, never ones or zeros; every output, buffer, input gradient and
 parameter gradient is judged by `judge`, NaN first. Along the way: forward and backward change nothing that they were
-given, backward twice gives the same and adds to `.grad`, `input_grad=False` changes no other gradient, dtypes stay.
+given, backward twice gives the same and adds to `.grad`, its gradients stand as the inputs do, `input_grad=False`
+changes no other gradient, dtypes stay.
 """
 
 import copy
@@ -211,10 +212,6 @@ def _check(hand: Module, theirs: torch.nn.Module, case: Case, dtype: str, device
         [case.given(dtype), case.keywords(dtype), case.upstream(y, dtype), kept_saved],
     )
     assert intact, "something handed in was changed"
-    given_back = grads if isinstance(grads, tuple) else (grads,)
-    gradless = given_back[len(given) :]  # of inputs that may be left out, as a recurrent layer's state
-    assert _fits(given_back[: len(given)], given), "the gradients have another structure than the inputs"
-    assert gradless == (None,) * len(gradless), "a gradient for an input that was not given"
     _check_contract(hand, fresh, case, saved, values, grads, upstream, dtype)
 
 
@@ -228,6 +225,9 @@ def _check_contract(
 ) -> None:
     given, options = case.given(dtype), case.keywords(dtype)
     assert _same(grads, hand.backward(upstream, saved)), "backward twice with one `saved` gives two answers"
+    of_first, *of_others = _by_input(grads)
+    not_given = [None] * (1 + len(of_others) - len(given))  # inputs that may be left out, as a recurrent layer's state
+    assert _fits((of_first, *of_others), (*given, *not_given)), "the gradients have another structure than the inputs"
     for name, p in hand.named_parameters():
         if p.grad is not None:
             once = values[f"grad of {name}"]
@@ -237,9 +237,9 @@ def _check_contract(
             assert same, f"gradients of {name} do not add up"
     hand.zero_grad()
     without = hand.backward(upstream, saved, input_grad=False)
-    first, *others = without if isinstance(without, tuple) else (without,)
+    first, *others = _by_input(without)
     assert first is None, "input_grad=False still returns the first input's gradient"
-    assert _same(others, list(grads[1:] if isinstance(grads, tuple) else ()))
+    assert _same(others, of_others)
     for name, p in hand.named_parameters():
         if p.grad is not None:
             assert _same(p.grad, values[f"grad of {name}"]), f"input_grad=False changes the gradient of {name}"
@@ -254,11 +254,16 @@ def _check_contract(
     assert all(np.asarray(a).dtype.kind != "f" or a.dtype == np.longdouble for a in found if a is not None), "narrowed"
 
 
+def _by_input(grads: Any) -> tuple[Any, ...]:
+    """Return what backward returned as one gradient for each input: one array stands for one input."""
+    return grads if isinstance(grads, tuple) else (grads,)
+
+
 def _fits(grads: Any, inputs: Any) -> bool:
-    """Return whether there is a gradient, or None, in the place of each input: a tuple for a tuple."""
+    """Return whether there is an array, or None, in the place of each input: a tuple for a tuple, None for None."""
     if isinstance(inputs, tuple):
         return isinstance(grads, tuple) and len(grads) == len(inputs) and all(map(_fits, grads, inputs))
-    return grads is None or isinstance(grads, np.ndarray | np.generic)
+    return grads is None or (inputs is not None and isinstance(grads, np.ndarray | np.generic))
 
 
 def _same(a: Any, b: Any) -> bool:
