@@ -100,7 +100,11 @@ def _run(file: Path) -> dict[str, Any]:
     module = types.ModuleType("checked")
     module.__file__ = str(file)
     sys.modules["checked"] = module
-    exec(compile(file.read_bytes(), str(file), "exec"), vars(module))
+    try:
+        code = compile(file.read_bytes(), str(file), "exec")
+    except ValueError as error:  # Python before 3.11.4 says so of null bytes, where it says SyntaxError since
+        raise SyntaxError(str(error)) from error
+    exec(code, vars(module))
     return vars(module)
 
 
