@@ -64,6 +64,15 @@ class Objective(Module):
         self.kind, self.factor, self.reduction = kind, factor, reduction
         self.loss = LOSSES[kind](reduction=reduction)
 
+    def count(self, target: Array) -> int:
+        """Return what a mean over these targets divides by: their number, without those that do not count; 1 of a sum.
+
+        So L = factor / count(all) * (sum over one part + sum over the next ...), however the samples are parted.
+        """
+        if self.reduction == "sum":
+            return 1
+        return int((target != self.loss.ignore_index).sum() if isinstance(self.loss, Classes) else target.size)
+
     def forward(self, output: Array, target: Array) -> tuple[Array, Any]:
         """Return the loss, a scalar, and what the inner loss saved."""
         value, saved = self.loss.forward(output, target)

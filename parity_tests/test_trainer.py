@@ -1,6 +1,7 @@
 """One step of training against its twin: the loss, the gradients that stay, the parameters after it."""
 
 import numpy as np
+import pytest
 import torch
 
 import manual.networks as by_hand
@@ -51,3 +52,55 @@ def test_evaluation_takes_another_objective_and_no_step():
     assert np.isclose(value, -3 * (t * np.log(y) + (1 - t) * np.log(1 - y)).mean(), rtol=1e-14)
     assert all(np.array_equal(before[name], array) for name, array in hand.state_dict().items())
     assert all(p.grad is None for p in hand.parameters())
+
+
+@pytest.mark.parametrize("kind", ["squared_error", "cross_entropy_from_logits", "classes"])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_batch_in_uneven_parts_has_the_gradient_of_the_whole(kind, reduction):
+    """Five samples, then three, then one; of classes some do not count, and the last part has none that does."""
+    hand, theirs = by_hand.MLP((4, 3, 2), logits=True, dtype=np.float64), with_autograd.MLP((4, 3, 2), logits=True)
+    theirs.double().load_state_dict({name: torch.tensor(value) for name, value in hand.state_dict().items()})
+    x, t = normal(9, 4), probabilities(9, 2)
+    if kind == "classes":
+        t = np.array([0, 1, -100, 1, 0, 1, 0, -100, -100])
+    ours = manual.trainer.Trainer(hand, manual.objective.Objective(kind, 0.5, reduction), SGD(hand.parameters()))
+    optimizer = torch.optim.SGD(theirs.parameters())
+    torchs = torch_impl.trainer.Trainer(theirs, torch_impl.objective.Objective(kind, 0.5, reduction), optimizer)
+    whole = ours.gradients(x, t)
+    wanted = {name: p.grad.copy() for name, p in hand.named_parameters()}
+    count = ours.objective.count(t)
+    assert (
+        count
+        == torchs.objective.count(torch.tensor(t))
+        == (1 if reduction == "sum" else 6 if kind == "classes" else 18)
+    )
+    ours.optimizer.zero_grad()
+    parts = (slice(0, 5), slice(5, 8), slice(8, 9))
+    loss = sum(ours.add_gradients(x[part], t[part], count) for part in parts)
+    other = sum(torchs.add_gradients(torch.tensor(x[part]), torch.tensor(t[part]), count) for part in parts)
+    assert abs(loss - whole) <= TOLERANCE * abs(whole)
+    assert abs(other.item() - whole) <= TOLERANCE * abs(whole)
+    for (name, p), twin in zip(hand.named_parameters(), theirs.parameters(), strict=True):
+        size = np.abs(wanted[name]).max()
+        assert size > 0
+        assert np.abs(p.grad - wanted[name]).max() <= TOLERANCE * size
+        assert np.abs(twin.grad.numpy() - wanted[name]).max() <= TOLERANCE * size
+
+
+def test_gradients_are_clipped_before_the_update_and_not_after():
+    hand, theirs = by_hand.MLP((4, 3, 2), dtype=np.float64), with_autograd.MLP((4, 3, 2), dtype=torch.float64)
+    theirs.load_state_dict({name: torch.tensor(value) for name, value in hand.state_dict().items()})
+    x, t = normal(5, 4), probabilities(5, 2)
+    ours = manual.trainer.Trainer(
+        hand, manual.objective.Objective("squared_error"), SGD(hand.parameters(), lr=0.3), max_norm=0.01
+    )
+    torchs = torch_impl.trainer.Trainer(
+        theirs, torch_impl.objective.Objective("squared_error"), torch.optim.SGD(theirs.parameters(), lr=0.3), 0.01
+    )
+    before = {name: value.copy() for name, value in hand.state_dict().items()}
+    ours.step(x, t)
+    torchs.step(torch.tensor(x), torch.tensor(t))
+    moved = np.sqrt(sum(((p.data - before[name]) ** 2).sum() for name, p in hand.named_parameters()))
+    assert moved == pytest.approx(0.3 * 0.01, rel=1e-3)  # 1e-6 / 0.01 short, by the formula
+    for (name, p), twin in zip(hand.named_parameters(), theirs.parameters(), strict=True):
+        assert np.abs(p.data - twin.detach().numpy()).max() <= TOLERANCE * np.abs(before[name]).max()

@@ -42,6 +42,15 @@ class Objective(nn.Module):
         self.kind, self.factor, self.reduction = kind, factor, reduction
         self.loss: nn.Module = LOSSES[kind](reduction=reduction)
 
+    def count(self, target: Tensor) -> int:
+        """Return what a mean over these targets divides by: their number, without those that do not count; 1 of a sum.
+
+        Of classes it reads the targets: on an accelerator that waits for it.
+        """
+        if self.reduction == "sum":
+            return 1
+        return int((target != self.loss.ignore_index).sum()) if isinstance(self.loss, Classes) else target.numel()
+
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the loss, a scalar."""
         value: Tensor = self.loss(output, target)
