@@ -77,13 +77,38 @@ class Optimizer:
         return getattr(optim, self.name)(parameters, lr=lr, **dict(self.options))
 
 
+@dataclass(frozen=True)
+class Scheduler:
+    """Which rule sets the learning rate, by its name in torch.optim.lr_scheduler, its options, and how often it steps.
+
+    `every` is epoch or step. ReduceLROnPlateau is given the loss that the run goes by.
+    """
+
+    name: str
+    options: tuple[tuple[str, Any], ...] = ()
+    every: Literal["epoch", "step"] = "epoch"
+
+    def __str__(self) -> str:
+        return ", ".join([self.name, *(f"{name} {value}" for name, value in self.options), f"every {self.every}"])
+
+    @property
+    def takes_loss(self) -> bool:
+        """Whether its step is given a loss."""
+        return self.name == "ReduceLROnPlateau"
+
+    def build(self, lr_scheduler: Any, optimizer: Any) -> Any:
+        """Return the scheduler of `lr_scheduler`, which is manual.optim.lr_scheduler or torch's."""
+        return getattr(lr_scheduler, self.name)(optimizer, **dict(self.options))
+
+
 @dataclass(frozen=True, eq=False)
 class Experiment:
     """One system of the tutorials, or one of ours: data, network, weights, loss, optimizer and schedule.
 
     `weights(seed, network)` draws the initial state once, in NumPy, under torch's state-dict keys. `report`
     is the loss that is printed, `report_when` whether before or after the epoch's updates; `report_every`
-    counts epochs. `batch_size` None is the full batch. `published` is the same experiment under a rule as
+    counts epochs. `batch_size` None is the full batch; a batch is computed in `accumulate` parts. Gradients are clipped
+    to `max_norm` where it is given. `published` is the same experiment under a rule as
     the tutorial published it, `published_note` says what that rule is. `inputs` are further ways to scale the
     same samples, by name, `inputs_as` the one chosen. `folder` reads other samples of the kind, and `network_for` fits
     the network to them; `cells` are networks of another recurrent cell, by its name. `resizable` lets --sizes change
@@ -105,6 +130,9 @@ class Experiment:
     optimizer: Optimizer = Optimizer()
     epochs: int = 1
     batch_size: int | None = None
+    accumulate: int = 1
+    max_norm: float | None = None
+    scheduler: Scheduler | None = None
     order: Literal["fixed", "shuffle", "replacement"] = "fixed"
     seed: int = 0
     dtype: str = "float64"
@@ -128,7 +156,8 @@ class Experiment:
     @property
     def layered(self) -> bool:
         """Whether it is plain descent of a chain of linear layers and sigmoids: of these every rounding is known."""
-        return self.optimizer == Optimizer() and self.loss.kind != "classes"
+        plain = self.optimizer == Optimizer() and (self.accumulate, self.max_norm) == (1, None)
+        return plain and self.loss.kind != "classes"
 
     @property
     def linear_output(self) -> bool:
@@ -192,6 +221,9 @@ class Experiment:
             "optimizer": {"name": self.optimizer.name, **dict(self.optimizer.options)},
             "epochs": self.epochs,
             "batch_size": self.batch_size,
+            "accumulate": self.accumulate,
+            "max_norm": self.max_norm,
+            "scheduler": self.scheduler and {**vars(self.scheduler), "options": dict(self.scheduler.options)},
             "order": self.order,
             "seed": self.seed,
             "dtype": self.dtype,

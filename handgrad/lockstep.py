@@ -193,5 +193,5 @@ class Lockstep:
         return {name: getattr(row, side) for name, row in found.items()}
 
 
-def _flat(loss: float, side: ManualSide | TorchSide) -> Array:
-    return np.concatenate([[loss], side.flat_gradients(), side.flat_parameters()]).astype(np.float64)
+def _flat(loss: Any, side: ManualSide | TorchSide) -> Array:
+    return np.concatenate([[float(loss)], side.flat_gradients(), side.flat_parameters()]).astype(np.float64)

@@ -50,16 +50,20 @@ def in_chunks(loss: Loss, inputs: Any, targets: Any, total: Callable[[Any, Any],
 
 
 class Snapshot(NamedTuple):
-    """All that the next step depends on: the network's state, and the optimizer's in torch's form, as arrays."""
+    """All that the next step depends on: the states of the network, the optimizer and the scheduler, as arrays.
+
+    They have torch's form and keys, on either side, so that one can go on where the other has stopped.
+    """
 
     network: State
     optimizer: dict[str, Any]
+    scheduler: dict[str, Any]
 
 
 def each_leaf(change: Callable[[Any], Any], value: Any) -> Any:
     """Return a snapshot, or a state of mappings and lists, with change(leaf) in the place of every leaf."""
     if isinstance(value, Snapshot):
-        return Snapshot(each_leaf(change, value.network), each_leaf(change, value.optimizer))
+        return Snapshot(*(each_leaf(change, part) for part in value))
     if isinstance(value, Mapping):
         return {key: each_leaf(change, part) for key, part in value.items()}
     return [each_leaf(change, part) for part in value] if isinstance(value, list) else change(value)
@@ -69,6 +73,11 @@ def optimizer_state(names: Sequence[str], state: Mapping[str, Any]) -> State:
     """Return what an optimizer keeps of each parameter, by name: exp_avg of 0.weight is `0.weight exp_avg`."""
     kept = ((names[int(number)], values) for number, values in sorted(state["state"].items()))
     return {f"{name} {key}": np.array(v) for name, values in kept for key, v in values.items() if v is not None}
+
+
+def parts(rows: Array, count: int) -> list[Array]:
+    """Return rows in at most `count` parts, their sizes as equal as they can be."""
+    return [part for part in np.array_split(rows, count) if len(part)]
 
 
 def _gradient(parameter: Parameter) -> Array:
@@ -88,7 +97,10 @@ class ManualSide:
         self.objective = Objective(*loss_arguments(experiment.loss, experiment.from_logits))
         optimizer = experiment.optimizer.build(manual.optim, self.network.parameters(), experiment.lr)
         self.network.to(self.dtype)
-        self.trainer = Trainer(self.network, self.objective, optimizer)
+        self.trainer = Trainer(self.network, self.objective, optimizer, experiment.max_norm)
+        self.scheduler: Any = None
+        if experiment.scheduler is not None:
+            self.scheduler = experiment.scheduler.build(manual.optim.lr_scheduler, optimizer)
         self.inputs, self.targets = cast(data.inputs, self.dtype), cast(data.targets, self.dtype)
         self.load(state)
         self.named: list[tuple[str, Parameter]] = list(self.network.named_parameters())
@@ -130,12 +142,36 @@ class ManualSide:
                 return name
         return None
 
-    def step(self, rows: Array) -> float:
+    def expect(self, rows: Array) -> None:
+        """Prepare for a step on these rows: nothing here, where they lie in memory."""
+
+    def step(self, rows: Array) -> Array:
         """Train on these rows and return the loss before the update; of a malformed gradient no update is made."""
-        loss = float(self.trainer.gradients(self.inputs[rows], self.targets[rows]))
+        loss = self._differentiate(rows)
         if self.malformed() is None:
-            self.trainer.optimizer.step()
+            self.trainer.update()
         return loss
+
+    def _differentiate(self, rows: Array) -> Array:
+        if self.experiment.accumulate == 1:
+            return self.trainer.gradients(self.inputs[rows], self.targets[rows])
+        count = self.objective.count(self.targets[rows])
+        self.trainer.optimizer.zero_grad()
+        shares = [self._share(part, count) for part in parts(rows, self.experiment.accumulate)]
+        return np.asarray(sum(shares[1:], shares[0]))
+
+    def _share(self, rows: Array, count: float) -> Array:
+        return self.trainer.add_gradients(self.inputs[rows], self.targets[rows], count)
+
+    def schedule(self, *loss: float) -> None:
+        """Let the scheduler set the next learning rate; one that looks at the loss is given it."""
+        if self.scheduler is not None:
+            self.scheduler.step(*loss)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        return float(self.trainer.optimizer.param_groups[0]["lr"])
 
     def gradients(self, rows: Array) -> State:
         """Return the loss on these rows, every gradient by its parameter's name, and the buffers; no update is made."""
@@ -147,7 +183,7 @@ class ManualSide:
         """Update by these gradients; return parameters and the optimizer's state, by name."""
         for name, parameter in self.named:
             parameter.grad = gradients[f"d_L_d_{name}"].astype(parameter.dtype)
-        self.trainer.optimizer.step()
+        self.trainer.update()
         return self.moved()
 
     def moved(self) -> State:
@@ -157,12 +193,15 @@ class ManualSide:
 
     def snapshot(self) -> Snapshot:
         """Return copies of all that the next step depends on, as arrays."""
-        return Snapshot(self.network.state_dict(), self.trainer.optimizer.state_dict())
+        scheduler = {} if self.scheduler is None else self.scheduler.state_dict()
+        return Snapshot(self.network.state_dict(), self.trainer.optimizer.state_dict(), copy.deepcopy(scheduler))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot of either side."""
         self.network.load_state_dict(snapshot.network)
         self.trainer.optimizer.load_state_dict(copy.deepcopy(snapshot.optimizer))
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(copy.deepcopy(snapshot.scheduler))
 
     def report(self, loss: Loss) -> float:
         """Return `loss` over all samples."""

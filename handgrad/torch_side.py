@@ -1,5 +1,6 @@
 """Autograd's side of an experiment; sides.py has the same class for the hand-written one."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ from handgrad.build import build
 from handgrad.data import Data
 from handgrad.errors import UsageError
 from handgrad.experiment import Experiment, Loss, Network, State
-from handgrad.sides import CHUNK, Snapshot, each_leaf, in_chunks, loss_arguments, optimizer_state
+from handgrad.sides import CHUNK, Snapshot, each_leaf, in_chunks, loss_arguments, optimizer_state, parts
 from handgrad.weights import from_network, to_network
 from torch_impl.device import full_precision, pick_device
 from torch_impl.objective import Objective
@@ -69,7 +70,10 @@ class TorchSide:
         self.network: nn.Module = network.to(self.device)
         self.objective = Objective(*loss_arguments(experiment.loss, experiment.from_logits))
         optimizer = experiment.optimizer.build(torch.optim, self.network.parameters(), experiment.lr)
-        self.trainer = Trainer(self.network, self.objective, optimizer)
+        self.trainer = Trainer(self.network, self.objective, optimizer, experiment.max_norm)
+        self.scheduler: Any = None
+        if experiment.scheduler is not None:
+            self.scheduler = experiment.scheduler.build(torch.optim.lr_scheduler, optimizer)
         self.inputs, self.targets = self._tensor(data.inputs), self._tensor(data.targets)
         self.load(state)
         self.named: list[tuple[str, nn.Parameter]] = list(self.network.named_parameters())
@@ -109,15 +113,43 @@ class TorchSide:
         grads = (torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters)
         return _to_numpy(torch.cat([grad.reshape(-1) for grad in grads]))
 
-    def step(self, rows: Array) -> float:
-        """Train on these rows and return the loss before the update."""
+    def expect(self, rows: Array) -> None:
+        """Prepare for a step on these rows."""
+
+    def step(self, rows: Array) -> Tensor:
+        """Train on these rows and return the loss before the update, still on its device: reading it waits for it."""
+        loss = self._differentiate(rows)
+        self.trainer.update()
+        return loss
+
+    def _differentiate(self, rows: Array) -> Tensor:
+        if self.experiment.accumulate == 1:
+            return self.trainer.gradients(*self._batch(rows))
+        count = self.objective.count(self._batch(rows)[1])
+        self.trainer.optimizer.zero_grad()
+        shares = [self._share(part, count) for part in parts(rows, self.experiment.accumulate)]
+        return sum(shares[1:], shares[0])
+
+    def _share(self, rows: Array, count: float) -> Tensor:
+        return self.trainer.add_gradients(*self._batch(rows), count)
+
+    def _batch(self, rows: Array) -> tuple[Tensor, Tensor]:
         index = torch.as_tensor(rows, device=self.device)
-        return float(self.trainer.step(self.inputs[index], self.targets[index]))
+        return self.inputs[index], self.targets[index]
+
+    def schedule(self, *loss: float) -> None:
+        """Let the scheduler set the next learning rate; one that looks at the loss is given it."""
+        if self.scheduler is not None:
+            self.scheduler.step(*loss)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        return float(self.trainer.optimizer.param_groups[0]["lr"])
 
     def gradients(self, rows: Array) -> State:
         """Return the loss on these rows, every gradient by its parameter's name, and the buffers; no update is made."""
-        index = torch.as_tensor(rows, device=self.device)
-        found = {"loss": _to_numpy(self.trainer.gradients(self.inputs[index], self.targets[index]).detach())}
+        found = {"loss": _to_numpy(self.trainer.gradients(*self._batch(rows)).detach())}
         for name, parameter in self.named:
             grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             found[f"d_L_d_{name}"] = _to_numpy(grad).copy()
@@ -127,7 +159,7 @@ class TorchSide:
         """Update by these gradients; return parameters and the optimizer's state, by name."""
         for name, parameter in self.named:
             parameter.grad = self._tensor(gradients[f"d_L_d_{name}"])
-        self.trainer.optimizer.step()
+        self.trainer.update()
         return self.moved()
 
     def moved(self) -> State:
@@ -137,13 +169,16 @@ class TorchSide:
 
     def snapshot(self) -> Snapshot:
         """Return copies of all that the next step depends on, as arrays."""
-        states = (self.network.state_dict(), self.trainer.optimizer.state_dict())
+        scheduler = {} if self.scheduler is None else copy.deepcopy(self.scheduler.state_dict())
+        states = (self.network.state_dict(), self.trainer.optimizer.state_dict(), scheduler)
         return Snapshot(*(each_leaf(_array, state) for state in states))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot of either side."""
         self.network.load_state_dict({name: self._tensor(value) for name, value in snapshot.network.items()})
         self.trainer.optimizer.load_state_dict(each_leaf(_tensor, snapshot.optimizer))
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(copy.deepcopy(snapshot.scheduler))
 
     def report(self, loss: Loss) -> float:
         """Return `loss` over all samples."""
@@ -169,10 +204,10 @@ class TorchSide:
 
     def ends(self, rows: Array, loss: Loss) -> State:
         """Return the outputs for some of the samples, and a loss over them."""
-        index = torch.as_tensor(rows, device=self.device)
+        inputs, targets = self._batch(rows)
         with torch.no_grad():
-            outputs = self.network(self.inputs[index])
-            value = Objective(*loss_arguments(loss, False))(outputs, self.targets[index])
+            outputs = self.network(inputs)
+            value = Objective(*loss_arguments(loss, False))(outputs, targets)
         return {"outputs": _to_numpy(outputs), "reported loss": _to_numpy(value)}
 
 

@@ -96,7 +96,7 @@ class Step:
                 type(m).backward: None for _, m in hand.network.named_modules()
             }
             with watched(*backwards, type(hand.objective.loss).backward) as calls:
-                self.loss = hand.step(self.rows)
+                self.loss = float(hand.step(self.rows))
             self._units = self._rounding(hand)
         self.objective, self.targets = hand.objective, hand.targets[self.rows]
         self._network = hand.network
