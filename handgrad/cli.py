@@ -82,6 +82,46 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_loop_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how a training takes its steps."""
+    group = parser.add_argument_group("how steps are taken")
+    group.add_argument("--batch-size", type=parsing.positive_int, metavar="N", help="samples a step")
+    group.add_argument(
+        "--accumulate", type=parsing.positive_int, metavar="N", help="compute each batch in N parts, for less memory"
+    )
+    group.add_argument("--optimizer", type=parsing.rule, metavar="RULE", help="as in 'AdamW(betas=(0.9, 0.99))'")
+    group.add_argument("--weight-decay", type=parsing.rate, metavar="X", help="the optimizer's weight decay")
+    group.add_argument("--clip-norm", type=parsing.rate, metavar="X", help="the largest norm of all gradients together")
+    group.add_argument("--scheduler", type=parsing.rule, metavar="RULE", help="as in 'CosineAnnealingLR(T_max=20)'")
+    group.add_argument("--schedule-every", choices=("epoch", "step"), help="how often the scheduler steps")
+    group.add_argument("--steps", type=parsing.positive_int, metavar="N", help="end after N steps; instead of --epochs")
+    group.add_argument("--report-every", type=parsing.positive_int, metavar="N", help="epochs from report to report")
+
+
+def with_loop(experiment: "Experiment", options: argparse.Namespace) -> "Experiment":
+    """Return the experiment with the options of `add_loop_options`; UsageError where they do not fit."""
+    from dataclasses import replace
+
+    from handgrad import rules
+
+    changes = {"batch_size": options.batch_size, "accumulate": options.accumulate, "max_norm": options.clip_norm}
+    changes |= {"steps": options.steps, "report_every": options.report_every}
+    experiment = replace(experiment, **{name: value for name, value in changes.items() if value is not None})
+    if options.optimizer is not None:
+        experiment = replace(experiment, optimizer=rules.optimizer(*options.optimizer))
+    if options.weight_decay is not None:
+        experiment = replace(experiment, optimizer=rules.with_weight_decay(experiment.optimizer, options.weight_decay))
+    if options.scheduler is not None:
+        name, settings = options.scheduler
+        experiment = replace(experiment, scheduler=rules.scheduler(name, settings, options.schedule_every))
+    elif options.schedule_every is not None:
+        raise UsageError(f"--schedule-every {options.schedule_every}: there is no scheduler; add --scheduler")
+    if options.steps is not None and options.epochs is not None:
+        raise UsageError("--steps and --epochs both say when to end; give one of them")
+    rules.check(experiment)
+    return experiment
+
+
 def configured(experiment: "Experiment", options: argparse.Namespace) -> "Experiment":
     """Return the experiment with the settings that were given on the command line."""
     from dataclasses import replace

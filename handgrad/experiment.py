@@ -105,14 +105,14 @@ class Scheduler:
 class Experiment:
     """One system of the tutorials, or one of ours: data, network, weights, loss, optimizer and schedule.
 
-    `weights(seed, network)` draws the initial state once, in NumPy, under torch's state-dict keys. `report`
-    is the loss that is printed, `report_when` whether before or after the epoch's updates; `report_every`
-    counts epochs. `batch_size` None is the full batch; a batch is computed in `accumulate` parts. Gradients are clipped
-    to `max_norm` where it is given. `published` is the same experiment under a rule as
-    the tutorial published it, `published_note` says what that rule is. `inputs` are further ways to scale the
-    same samples, by name, `inputs_as` the one chosen. `folder` reads other samples of the kind, and `network_for` fits
-    the network to them; `cells` are networks of another recurrent cell, by its name. `resizable` lets --sizes change
-    the hidden layers; `slow` marks what takes minutes. `remarks` returns the lines of text that are its own.
+    `weights(seed, network)` draws the initial state once, in NumPy, under torch's state-dict keys. `report` is the loss
+    that is printed, `report_when` whether before or after the epoch's updates; `report_every` counts epochs. `steps`
+    ends a training in the middle of an epoch. `batch_size` None is the full batch; a batch is computed in `accumulate`
+    parts, and gradients are clipped to `max_norm` where it is given. `published` is the same experiment under a rule as
+    the tutorial published it, `published_note` says what that rule is. `inputs` are further ways to scale the same
+    samples, by name, `inputs_as` the one chosen. `folder` reads other samples of the kind, and `network_for` fits the
+    network to them; `cells` are networks of another recurrent cell, by its name. `resizable` lets --sizes change the
+    hidden layers; `slow` marks what takes minutes. `remarks` returns the lines of text that are its own.
     """
 
     name: str
@@ -129,6 +129,7 @@ class Experiment:
     lr: float = 0.1
     optimizer: Optimizer = Optimizer()
     epochs: int = 1
+    steps: int | None = None
     batch_size: int | None = None
     accumulate: int = 1
     max_norm: float | None = None
@@ -220,6 +221,7 @@ class Experiment:
             "lr": self.lr,
             "optimizer": {"name": self.optimizer.name, **dict(self.optimizer.options)},
             "epochs": self.epochs,
+            "steps": self.steps,
             "batch_size": self.batch_size,
             "accumulate": self.accumulate,
             "max_norm": self.max_norm,

@@ -15,6 +15,8 @@ def written_beside(path: Path) -> Iterator[IO[bytes]]:
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut could leave the new name with nothing in it
         os.chmod(beside, 0o644)  # mkstemp's file is for its owner alone
         os.replace(beside, path)
     finally:

@@ -52,6 +52,17 @@ def class_accuracy(outputs: Array, targets: Array) -> float:
     return float((outputs.argmax(axis=-1) == targets)[counted].mean())
 
 
+def class_confusion(outputs: Array, targets: Array) -> Array:
+    """Return M (classes, classes), where M[t, p] counts the targets of class t whose largest logit is that of class p.
+
+    Arguments are those of `class_accuracy`; outputs with a NaN decide for no class and are not counted.
+    """
+    counted = (targets != IGNORED) & ~np.isnan(outputs).any(axis=-1)
+    classes = outputs.shape[-1]
+    pairs = targets[counted] * classes + outputs[counted].argmax(axis=-1)
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
 def majority_share(targets: Array) -> float:
     """Return the share of the larger class: the accuracy of always giving the same answer.
 

@@ -1,8 +1,10 @@
 """Numbers that a user types: plain ASCII decimals, and nothing that would have to be guessed."""
 
 import argparse
+import ast
 import math
 import re
+from typing import Any
 
 # float() alone would also take 1_000, nan, inf and other scripts' digits.
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -44,3 +46,15 @@ def rate(text: str) -> float:
 def sizes(text: str) -> tuple[int, ...]:
     """Parse layer sizes, whole numbers above 0 with commas between."""
     return tuple(positive_int(part.strip()) for part in text.split(","))
+
+
+def rule(text: str) -> tuple[str, tuple[tuple[str, Any], ...]]:
+    """Parse a name with options, written as in Python: Adam, or Adam(betas=(0.9, 0.99), amsgrad=True)."""
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+        call = tree if isinstance(tree, ast.Call) else ast.Call(tree, [], [])
+        if not isinstance(call.func, ast.Name) or call.args or any(option.arg is None for option in call.keywords):
+            raise ValueError
+        return call.func.id, tuple((str(option.arg), ast.literal_eval(option.value)) for option in call.keywords)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise argparse.ArgumentTypeError(f"{_shown(text)} is not written as in 'Adam(betas=(0.9, 0.99))'") from None

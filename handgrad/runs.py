@@ -1,4 +1,11 @@
-"""Run folders: config.json, metrics.jsonl and weights.npz, written beside and moved into place when complete."""
+"""Run folders: config.json, metrics.jsonl, the weights and a checkpoint, each written whole or not at all.
+
+config.json      every setting, where the samples come from, and what it was computed with
+metrics.jsonl    a line for each report
+weights.npz      the weights as they are now; best.npz: as they were when the run was best
+checkpoint.npz   all that is needed to go on; previous.npz: the one before
+summary.json     how good it is, once it is finished
+"""
 
 import json
 import os
@@ -8,11 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from handgrad import weights
+from handgrad import checkpoint, weights
 from handgrad.cli import plain
 from handgrad.data import Data
+from handgrad.environment import environment
 from handgrad.errors import UsageError
 from handgrad.experiment import Experiment, State
+from handgrad.files import written_beside
+from handgrad.sides import Snapshot
 
 FORMAT = 1
 
@@ -57,28 +67,104 @@ def _writing(path: Path) -> Iterator[None]:
         raise UsageError(f"--out {path} cannot be written ({reason}); nothing was left there") from None
 
 
+class RunFolder:
+    """One side's run on disk, while it is trained.
+
+    Raises UsageError, in one sentence, where something cannot be written; what was there before is whole then.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if not self.path.is_dir():
+                raise UsageError(f"{self.path} was removed while training; nothing of this run is left") from None
+            whole = "its last checkpoint is whole" if (self.path / checkpoint.NAME).exists() else "train again"
+            raise UsageError(f"{self.path} cannot be written ({error.strerror or error}); {whole}") from None
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write one of the folder's JSON files."""
+        self.write_text(name, json.dumps(plain(dict(content)), indent=2, allow_nan=False) + "\n")
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Return one of the folder's JSON files; UsageError where it is none."""
+        try:
+            content = json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            content = None
+        if not isinstance(content, dict):
+            raise UsageError(f"{self.path / name} cannot be read; put back the file that train.py has left")
+        return content
+
+    def write_weights(self, name: str, state: State) -> None:
+        """Write one of the folder's files of weights."""
+        with self._writing():
+            weights.save(self.path / name, state)
+
+    def write_checkpoint(self, snapshot: Snapshot, rest: Mapping[str, Any]) -> None:
+        """Write a checkpoint, which says how long metrics.jsonl is by now."""
+        with self._writing():
+            size = self._metrics.stat().st_size
+            checkpoint.save(self.path, snapshot, {**rest, "metrics_size": size})
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        """Append a line to metrics.jsonl."""
+        with self._writing(), self._metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(plain(dict(line)), allow_nan=False) + "\n")
+
+    def cut_metrics(self, size: int) -> None:
+        """Take back the lines behind a checkpoint: going on from there will write them anew."""
+        with self._writing():
+            if not self._metrics.exists() or self._metrics.stat().st_size < size:
+                raise UsageError(f"{self._metrics} lacks lines that the checkpoint knows of; train again")
+            os.truncate(self._metrics, size)
+            for left in self.path.glob(".*.npz.*"):  # half-written files of a process that was killed
+                left.unlink()
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Return all lines of metrics.jsonl."""
+        with self._writing():
+            return [json.loads(line) for line in self._metrics.read_text(encoding="utf-8").splitlines()]
+
+    @property
+    def _metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file of text."""
+        with self._writing(), written_beside(self.path / name) as file:
+            file.write(text.encode())
+
+    def create(self, config: Mapping[str, Any]) -> None:
+        """Fill a new folder: the settings, and no lines yet."""
+        with _writing(self.path):
+            self.path.mkdir(exist_ok=True)
+            self._metrics.touch()
+        self.write_json("config.json", config)
+
+
 def write(
     folder: Path, side: str, experiment: Experiment, data: Data, metrics: list[Mapping[str, Any]], state: State
 ) -> None:
-    """Fill `folder` with one side's run."""
-    config = {"format": FORMAT, "side": side, **experiment.config(), "data": _data(data)}
-    lines = "".join(json.dumps(plain(dict(line)), allow_nan=False) + "\n" for line in metrics)
-    with _writing(folder):
-        folder.mkdir(exist_ok=True)
-    write_text(folder / "config.json", json.dumps(plain(config), indent=2, allow_nan=False) + "\n")
-    write_text(folder / "metrics.jsonl", lines)
-    with _writing(folder):
-        weights.save(folder / "weights.npz", state)
+    """Fill `folder` with a run of one side that is finished already."""
+    run = RunFolder(folder)
+    run.create(config(side, experiment, data))
+    for line in metrics:
+        run.append(line)
+    run.write_weights("weights.npz", state)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file of a run folder; UsageError where that fails."""
-    with _writing(path):
-        path.write_text(text, encoding="utf-8")
+def config(side: str, experiment: Experiment, data: Data) -> dict[str, Any]:
+    """Return what config.json says of every run, whatever it was computed with."""
+    return {"format": FORMAT, "side": side, **experiment.config(), "data": _data(data), "environment": environment()}
 
 
 def _data(data: Data) -> dict[str, Any]:
-    """What predict needs to turn what a user types into inputs, and an output into a label."""
+    """Return what predict needs to turn what a user types into inputs, and an output into a label."""
     return {
         "features": data.features,
         "units": data.units,

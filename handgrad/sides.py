@@ -88,6 +88,7 @@ class ManualSide:
     """An experiment's network, samples and trainer by hand. `state` is in torch's keys, copied, never shared."""
 
     name = "manual"
+    at_once = True  # a loss can be read as soon as the step has returned it
 
     def __init__(self, experiment: Experiment, data: Data, state: Mapping[str, Array], dtype: Any = None) -> None:
         self.experiment = experiment
@@ -163,6 +164,25 @@ class ManualSide:
     def _share(self, rows: Array, count: float) -> Array:
         return self.trainer.add_gradients(self.inputs[rows], self.targets[rows], count)
 
+    def describe(self) -> str:
+        """Return what computes, for people."""
+        return "NumPy on the CPU"
+
+    def read(self, losses: Sequence[Array]) -> list[float]:
+        """Return the losses that steps have returned, as numbers."""
+        return [float(loss) for loss in losses]
+
+    def generators(self) -> dict[str, Any]:
+        """Return the state of every generator that a module draws from, by the module's name."""
+        drawing = {name: module for name, module in self.network.named_modules() if hasattr(module, "generator")}
+        return {name: module.generator.bit_generator.state for name, module in drawing.items()}
+
+    def restore_generators(self, states: Mapping[str, Any]) -> None:
+        """Let every generator go on from a state."""
+        modules: dict[str, Any] = dict(self.network.named_modules())
+        for name, state in states.items():
+            modules[name].generator.bit_generator.state = state
+
     def schedule(self, *loss: float) -> None:
         """Let the scheduler set the next learning rate; one that looks at the loss is given it."""
         if self.scheduler is not None:
@@ -204,15 +224,22 @@ class ManualSide:
             self.scheduler.load_state_dict(copy.deepcopy(snapshot.scheduler))
 
     def report(self, loss: Loss) -> float:
-        """Return `loss` over all samples."""
+        """Return `loss` over all samples that are trained on."""
+        return self._over(self.inputs, self.targets, loss)
+
+    def evaluate(self, inputs: Array, targets: Array, loss: Loss) -> float:
+        """Return `loss` over other samples."""
+        return self._over(cast(inputs, self.dtype), cast(targets, self.dtype), loss)
+
+    def _over(self, inputs: Array, targets: Array, loss: Loss) -> float:
         if loss.kind == "classes":
             objective = Objective(*loss_arguments(replace(loss, factor=1.0, reduction="sum"), False))
-            return in_chunks(loss, self.inputs, self.targets, lambda x, t: float(objective(self.network(x), t)))
+            return in_chunks(loss, inputs, targets, lambda x, t: float(objective(self.network(x), t)))
         if self.experiment.from_logits and loss.kind != "cross_entropy":
-            outputs = sigmoid(self.network(self.inputs))
-            return float(Objective(*loss_arguments(loss, False))(outputs, self.targets))
+            outputs = sigmoid(self.network(inputs))
+            return float(Objective(*loss_arguments(loss, False))(outputs, targets))
         objective = Objective(*loss_arguments(loss, self.experiment.from_logits))
-        return float(self.trainer.evaluate(self.inputs, self.targets, objective))
+        return float(self.trainer.evaluate(inputs, targets, objective))
 
     def predict(self, inputs: Array) -> Array:
         """Return the outputs (N, outputs) for inputs (N, F): probabilities where the network ends in a sigmoid.

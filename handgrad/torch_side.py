@@ -1,7 +1,7 @@
 """Autograd's side of an experiment; sides.py has the same class for the hand-written one."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -137,6 +137,32 @@ class TorchSide:
         index = torch.as_tensor(rows, device=self.device)
         return self.inputs[index], self.targets[index]
 
+    @property
+    def at_once(self) -> bool:
+        """Whether a loss can be read without waiting for the device."""
+        return self.device.type == "cpu"
+
+    def describe(self) -> str:
+        """Return what computes, for people."""
+        return f"PyTorch on {self.device}, {torch.get_num_threads()} threads, float32 at full precision (TF32 off)"
+
+    def read(self, losses: Sequence[Tensor]) -> list[float]:
+        """Return the losses that steps have returned, as numbers; all are fetched at once."""
+        return [] if not losses else [float(loss) for loss in _to_numpy(torch.stack(list(losses)))]
+
+    def generators(self) -> dict[str, Any]:
+        """Return the state of torch's generators that this side draws from, as arrays."""
+        found = {"cpu": torch.get_rng_state().numpy().copy()}
+        if self.device.type == "cuda":
+            found["cuda"] = torch.cuda.get_rng_state(self.device).numpy().copy()
+        return found
+
+    def restore_generators(self, states: Mapping[str, Any]) -> None:
+        """Let the generators go on from a state."""
+        torch.set_rng_state(torch.tensor(states["cpu"]))
+        if self.device.type == "cuda" and "cuda" in states:
+            torch.cuda.set_rng_state(torch.tensor(states["cuda"]), self.device)
+
     def schedule(self, *loss: float) -> None:
         """Let the scheduler set the next learning rate; one that looks at the loss is given it."""
         if self.scheduler is not None:
@@ -181,17 +207,23 @@ class TorchSide:
             self.scheduler.load_state_dict(copy.deepcopy(snapshot.scheduler))
 
     def report(self, loss: Loss) -> float:
-        """Return `loss` over all samples."""
+        """Return `loss` over all samples that are trained on."""
+        return self._over(self.inputs, self.targets, loss)
+
+    def evaluate(self, inputs: Array, targets: Array, loss: Loss) -> float:
+        """Return `loss` over other samples."""
+        return self._over(self._tensor(inputs), self._tensor(targets), loss)
+
+    @torch.no_grad()
+    def _over(self, inputs: Tensor, targets: Tensor, loss: Loss) -> float:
         if loss.kind == "classes":
             objective = Objective(*loss_arguments(replace(loss, factor=1.0, reduction="sum"), False))
-            with torch.no_grad():
-                return in_chunks(loss, self.inputs, self.targets, lambda x, t: float(objective(self.network(x), t)))
+            return in_chunks(loss, inputs, targets, lambda x, t: float(objective(self.network(x), t)))
         if self.experiment.from_logits and loss.kind != "cross_entropy":
-            with torch.no_grad():
-                outputs = torch.sigmoid(self.network(self.inputs))
-                return float(Objective(*loss_arguments(loss, False))(outputs, self.targets))
+            outputs = torch.sigmoid(self.network(inputs))
+            return float(Objective(*loss_arguments(loss, False))(outputs, targets))
         objective = Objective(*loss_arguments(loss, self.experiment.from_logits))
-        return float(self.trainer.evaluate(self.inputs, self.targets, objective))
+        return float(objective(self.network(inputs), targets))
 
     def predict(self, inputs: Array) -> Array:
         """Return the outputs (N, outputs) for inputs (N, F): probabilities where the network ends in a sigmoid."""

@@ -17,7 +17,7 @@ from handgrad.data import Data
 from handgrad.exact import Truth, WideTruth, complex_truth, units
 from handgrad.experiment import Experiment, Optimizer, State
 from handgrad.judging import ALLOWED, ALLOWED_OF_NOISE, Judgement, judge
-from handgrad.loop import batches
+from handgrad.loop import Order
 from handgrad.recording import MISFITS, Recording, by_hand, with_autograd
 from handgrad.sides import ManualSide
 from handgrad.torch_side import TorchSide, choose_device, rounded
@@ -72,8 +72,7 @@ class Trace:
         # Both sides, and the truth, start from the weights as the experiment's dtype has them.
         start = ManualSide(experiment, self.data, experiment.weights(experiment.seed, experiment.network))
         self.start = start.state()
-        random = np.random.default_rng([experiment.seed, 1])
-        self.samples = next(batches(experiment, len(self.data.inputs), random))
+        self.samples = Order(experiment, len(self.data.inputs)).peek()
         if not experiment.layered:
             self.samples = self.samples[:SAMPLES]
         outputs = (len(self.samples), experiment.network.sizes[-1])

@@ -1,7 +1,5 @@
 """Weights that both sides share: drawn once in NumPy, copied to each, kept as .npz under torch's keys."""
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import manual.networks
+from handgrad.arrays import DamagedError, read_arrays, write_arrays
 from handgrad.build import BY_OPTIONS, build
 from handgrad.errors import UsageError
 from handgrad.experiment import Network, State
@@ -98,9 +97,8 @@ def from_network(state: Mapping[str, Array], network: Network) -> State:
 
 def save(path: Path, state: Mapping[str, Array]) -> None:
     """Write `state` to an .npz file, beside it first and then renamed, so that no half file is left."""
-    arrays: dict[str, Any] = dict(state)
     with written_beside(path) as file:
-        np.savez(file, **arrays)
+        write_arrays(file, state)
 
 
 def load(path: Path, network: Network) -> State:
@@ -109,21 +107,11 @@ def load(path: Path, network: Network) -> State:
     Raises UsageError, in one sentence, for a file that is missing, damaged, a pickle, or of another network.
     """
     try:
-        with path.open("rb") as opened:
-            file = np.load(opened, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise UsageError(f"{path} holds a single array, not the .npz of a network's weights")
-            state = {name: file[name] for name in file.files}
+        state = read_arrays(path)
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist; train.py leaves one in its --out folder") from None
-    except (NotImplementedError, RuntimeError, MemoryError) as error:  # what a damaged zip archive can ask for
-        raise UsageError(f"{path} is damaged ({type(error).__name__}); train again to replace it") from None
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
-        raise UsageError(
-            f"{path} is no readable .npz file ({type(error).__name__}); train again to replace it"
-        ) from None
-    except ValueError:
-        raise UsageError(f"{path} is a pickle or damaged; only plain .npz arrays are read, never pickles") from None
+    except DamagedError as error:
+        raise UsageError(f"{error}; train again to replace it") from None
     _check(path, state, layer_shapes(network), network)
     return state
 

@@ -81,7 +81,7 @@ def compare_one(options: argparse.Namespace) -> int:
                 metrics = [{"epoch": r.epoch, "loss": getattr(r, side)} for r in comparison.reports]
                 name = "manual" if side == "hand" else "torch"
                 runs.write(folder / name, name, experiment, comparison.data, metrics, state)
-            runs.write_text(folder / "comparison.json", whole + "\n")
+            runs.RunFolder(folder).write_text("comparison.json", whole + "\n")
     print(whole if options.json else "\n".join(text.full(comparison)))
     return 0 if comparison.ok else 1
 

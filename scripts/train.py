@@ -1,31 +1,50 @@
-"""Train an experiment by hand, with autograd, or both, and leave a run folder that predict.py reads."""
+"""Train an experiment by hand, with autograd, or both, into a run folder; or go on with one."""
 
-import math
+import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from handgrad import cli
+from handgrad import cli, parsing
 from handgrad.errors import UsageError
 
 if TYPE_CHECKING:
-    from handgrad.data import Data
-    from handgrad.experiment import Experiment, State
-    from handgrad.sides import ManualSide
-    from handgrad.torch_side import TorchSide
+    from handgrad.experiment import Experiment
+    from handgrad.training import Training
+
+# What may be said anew when a run goes on; all else is as it was.
+ANEW = ("resume", "side", "device", "deterministic", "epochs", "steps", "checkpoint_every", "json")
 
 
 def parser() -> cli.Parser:
     """Return the command's options."""
-    parser = cli.Parser(prog="train.py", description=__doc__, epilog="Exit status: 0 done, 2 wrong use.")
-    parser.add_argument("name", help="the experiment, see compare.py --list")
-    parser.add_argument("--side", choices=("manual", "torch", "both"), default="manual", help="default: manual")
+    parser = cli.Parser(
+        prog="train.py",
+        description=__doc__,
+        epilog="Ctrl-C finishes the step and saves. Exit status: 0 done, 2 wrong use or a training that diverged, "
+        "130 interrupted.",
+    )
+    parser.add_argument("name", nargs="?", help="the experiment, see compare.py --list")
+    parser.add_argument("--side", choices=("manual", "torch", "both"), help="default: manual")
     parser.add_argument("--device", default="cpu", help="the torch side's: cpu (default), auto, cuda, cuda:N or mps")
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", required=True, help="a new folder; with both, one a side in it"
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", type=Path, metavar="DIR", help="a new folder; with both, one a side in it")
+    where.add_argument(
+        "--resume",
+        type=Path,
+        metavar="DIR",
+        help="go on with a run, on either side; more --epochs or --steps extend it",
     )
     cli.add_training_options(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
+    cli.add_loop_options(parser)
+    group = parser.add_argument_group("what is written")
+    group.add_argument(
+        "--evaluate-every", type=parsing.positive_int, metavar="N", help="steps from one evaluation to the next"
+    )
+    group.add_argument(
+        "--checkpoint-every", type=parsing.positive_int, metavar="N", help="steps; default: every half minute"
+    )
+    group.add_argument("--json", action="store_true", help="print one JSON document instead of text")
     return parser
 
 
@@ -35,76 +54,92 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def command(arguments: list[str]) -> int:
-    """Parse the arguments, train, and write the run folder."""
+    """Parse the arguments, and train each side into its folder."""
     options = parser().parse_args(arguments)
-    from handgrad import experiments, runs
+    from handgrad.interrupts import TrainingInterruptedError
 
-    experiment = cli.configured(experiments.get(options.name), options)
-    if experiment.kind == "forward":
-        raise UsageError(f"{experiment.name} is forward only, nothing is trained; run compare.py {experiment.name}")
-    if options.side == "manual" and options.device != "cpu":
-        raise UsageError(f"--device {options.device}: the manual side runs on the CPU alone; use --side torch or both")
-    data = experiment.data()
-    state = experiment.weights(experiment.seed, experiment.network)
-    sides = [build(name, experiment, data, state, options.device) for name in sides_of(options.side)]
-    found = {}
-    with runs.new_folder(options.out) as folder:
-        for side in sides:
-            metrics = train(experiment, side, quiet=options.json)
-            found[side.name] = {"metrics": metrics, "final_loss": side.report(experiment.report)}
-            runs.write(
-                folder / side.name if len(sides) > 1 else folder, side.name, experiment, data, metrics, side.state()
-            )
+    trainings = started(options) if options.resume is None else resumed(options)
+    found: dict[str, Any] = {}
+    try:
+        for training in trainings:
+            summary = training.run(quiet=options.json)
+            metrics = training.folder.metrics()
+            found[training.side.name] = {"metrics": metrics, "final_loss": metrics[-1]["loss"], "summary": summary}
+            if not options.json:
+                tell(training, summary)
+    except TrainingInterruptedError as interrupted:
+        print(f"train.py: {interrupted}", file=sys.stderr)
+        return interrupted.status
+    experiment = trainings[0].experiment
     if options.json:
         print(cli.document("train", experiment.name, experiment.config(), found, "trained"))
-    else:
-        print(
-            f"{options.out}: config.json, metrics.jsonl and weights.npz" + (" for each side" if len(sides) > 1 else "")
-        )
     return 0
 
 
-def sides_of(choice: str) -> list[str]:
-    """Return the names of the sides to train."""
-    return ["manual", "torch"] if choice == "both" else [choice]
+def tell(training: "Training", summary: dict[str, Any]) -> None:
+    """Print how good a trained side is, and what it has left."""
+    from handgrad.summary import lines
+
+    print("\n".join(["", *lines(summary, training.data)]))
+    best = training.best
+    print(
+        f"{training.folder.path}: weights.npz after step {training.order.step:,}, best.npz after step {best['step']:,}"
+    )
 
 
-def build(name: str, experiment: "Experiment", data: "Data", state: "State", device: str) -> "ManualSide | TorchSide":
-    """Return one side, with copies of the weights; torch is imported only for its own."""
-    if name == "manual":
-        from handgrad.sides import ManualSide
+def started(options: argparse.Namespace) -> "list[Training]":
+    """Return the trainings of a new run, each with its folder and a checkpoint of its start."""
+    from handgrad import launch, runs
 
-        return ManualSide(experiment, data, state)
-    from handgrad.torch_side import TorchSide, choose_device
+    experiment = chosen(options)
+    side = options.side or "manual"
+    if side == "manual" and options.device != "cpu":
+        raise UsageError(f"--device {options.device}: the manual side runs on the CPU alone; use --side torch or both")
+    plan = launch.Plan(options.evaluate_every, options.checkpoint_every)
+    both = side == "both"
+    names = ["manual", "torch"] if both else [side]
+    trainings = launch.trainings(experiment, names, options.device, launch.kept(options), plan)
+    with runs.new_folder(options.out) as folder:
+        for training in trainings:
+            training.create(folder / training.side.name if both else folder)
+    for training in trainings:
+        training.folder.path = options.out / training.side.name if both else options.out
+    return trainings
 
-    return TorchSide(experiment, data, state, choose_device(device, experiment.dtype))
+
+def resumed(options: argparse.Namespace) -> "list[Training]":
+    """Return the trainings of a run that goes on, each as its last checkpoint has it."""
+    from handgrad import launch
+
+    default = parser().parse_args(["--resume", "x"])
+    given = [name for name, value in vars(options).items() if value != getattr(default, name) and name not in ANEW]
+    if given:
+        option = "NAME" if given[0] == "name" else f"--{given[0].replace('_', '-')}"
+        raise UsageError(f"{option}: a run goes on with its own settings; leave it out, or start a new one with --out")
+    found = []
+    for folder in launch.folders(options.resume, options.side):
+        saved = launch.read(folder)
+        before = argparse.Namespace(**{**vars(default), **saved.options})
+        for name in ("epochs", "steps"):
+            if getattr(options, name) is not None:
+                if getattr(before, "steps" if name == "epochs" else "epochs") is not None:
+                    raise UsageError(f"--{name}: this run was given the other of --epochs and --steps; extend that")
+                setattr(before, name, getattr(options, name))
+        plan = launch.Plan(before.evaluate_every, options.checkpoint_every or before.checkpoint_every)
+        found.append(launch.go_on(saved, chosen(before), options.side, options.device, launch.kept(before), plan))
+    return found
 
 
-def train(experiment: "Experiment", side: "ManualSide | TorchSide", quiet: bool) -> list[dict[str, float]]:
-    """Train one side and return its reports; some ten of them are printed as they come."""
-    import numpy as np
+def chosen(options: argparse.Namespace) -> "Experiment":
+    """Return the experiment with all settings; UsageError where nothing is trained."""
+    from handgrad import experiments
 
-    from handgrad.loop import run
-
-    metrics: list[dict[str, float]] = []
-    every = max(1, experiment.epochs // experiment.report_every // 10)
-    terminal = sys.stderr.isatty()
-
-    def report(epoch: int) -> None:
-        loss = side.report(experiment.report)
-        if not math.isfinite(loss):
-            raise UsageError(
-                f"the training diverged: at epoch {epoch} the loss is {loss}; lower --lr {experiment.lr:g}"
-            )
-        metrics.append({"epoch": epoch, "loss": loss})
-        if not quiet and (len(metrics) % every == 1 or every == 1 or epoch == experiment.epochs - 1):
-            cli.say(f"{side.name:6}  epoch {epoch:>7}  loss {loss:.17g}")
-        elif terminal:
-            print(f"\r{side.name} epoch {epoch} of {experiment.epochs}", end="\r", file=sys.stderr)
-
-    with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite is refused in one line
-        run(experiment, len(side.inputs), side.step, report)
-    return metrics
+    if options.name is None:
+        raise UsageError(f"name an experiment: one of {', '.join(experiments.names())}")
+    experiment = cli.configured(experiments.get(options.name), options)
+    if experiment.kind == "forward":
+        raise UsageError(f"{experiment.name} is forward only, nothing is trained; run compare.py {experiment.name}")
+    return cli.with_loop(experiment, options)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """A table of samples with names, and a check that it does not contradict itself."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,8 @@ class Data:
     Where `classes` names them, targets are integers: classes (N,), or the token that follows each (N, T), IGNORED
     where none does. What a user types is turned into an input by (raw - shift) / scale,
     both (F,), in `units`. `labels` names the classes 0 and 1; without them the target is a number. `asked`
-    are further inputs that the tutorial predicts, by name. `test_inputs`, `test_targets` are held out.
+    are further inputs that the tutorial predicts, by name. `test_inputs`, `test_targets` are held out, and apart from
+    them those that a training is watched by, `validation_inputs`, `validation_targets`.
     """
 
     inputs: Array
@@ -31,12 +33,34 @@ class Data:
     asked: tuple[tuple[str, tuple[float, ...]], ...] = ()
     test_inputs: Array | None = None
     test_targets: Array | None = None
+    validation_inputs: Array | None = None
+    validation_targets: Array | None = None
     classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.classes:  # the numbers of a table may be given as integers
             object.__setattr__(self, "inputs", np.asarray(self.inputs, dtype=np.float64))
             object.__setattr__(self, "targets", np.asarray(self.targets, dtype=np.float64))
+
+    def parts(self) -> dict[str, tuple[Array, Array]]:
+        """Return inputs and targets of every part that there is: training, validation, test."""
+        found = {"training": (self.inputs, self.targets)}
+        for name, inputs, targets in (
+            ("validation", self.validation_inputs, self.validation_targets),
+            ("test", self.test_inputs, self.test_targets),
+        ):
+            if inputs is not None and targets is not None:
+                found[name] = (inputs, targets)
+        return found
+
+    def fingerprint(self) -> str:
+        """Return a hash of all samples, so that a training goes on with the same ones alone."""
+        found = hashlib.sha256()
+        for name, arrays in self.parts().items():
+            for array in arrays:
+                found.update(f"{name} {array.dtype} {array.shape}".encode())
+                found.update(np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()
 
     def normalise(self, raw: Array) -> Array:
         """Return raw values (N, F), in this table's units, as inputs of the network."""

@@ -8,7 +8,7 @@ import torch
 
 from handgrad import experiments
 from handgrad.explaining import Step
-from handgrad.loop import batches
+from handgrad.loop import Order
 from handgrad.sides import ManualSide
 from handgrad.torch_side import TorchSide
 from parity_tests.explaining.cases import ALICE, CASES, D_L_D_YPRED, D_YPRED_D_H, close, explained, several_outputs
@@ -121,8 +121,8 @@ def test_one_path_is_shown_weight_by_weight() -> None:
 @pytest.mark.parametrize("order", ["fixed", "shuffle", "replacement"])
 def test_step_k_comes_after_k_steps_by_hand(order: str) -> None:
     experiment = replace(experiments.get("people"), order=order, epochs=3)  # type: ignore[arg-type]
-    random = np.random.default_rng([experiment.seed, 1])
-    rows = [batch for _ in range(3) for batch in batches(experiment, 4, random)]
+    following = Order(experiment, 4)
+    rows = [following.next().rows for _ in range(12)]
     data = experiment.data()
     side = ManualSide(experiment, data, experiment.weights(experiment.seed, experiment.network))
     for batch in rows[:6]:

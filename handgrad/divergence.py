@@ -1,0 +1,45 @@
+"""Where a training goes wrong: the first step, and in it the first tensor, that is not finite."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from handgrad.experiment import State
+from handgrad.recording import by_hand, with_autograd
+from handgrad.sides import ManualSide
+from handgrad.trace import roots
+
+if TYPE_CHECKING:
+    from handgrad.torch_side import TorchSide
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def first_not_finite(side: "ManualSide | TorchSide", rows: Array) -> str | None:
+    """Take one step on these rows, and name the first tensor of it that is not finite, in order of computation.
+
+    Forward these are the samples and what goes into every module and comes out of it, then the loss; back the gradients
+    with respect to these, then those of the parameters; at last the parameters after the update. None where all is
+    finite.
+    """
+    recorder = by_hand if isinstance(side, ManualSide) else with_autograd
+    with recorder(roots(side)) as recording:
+        loss = side.step(rows)
+    found: State = {**recording.values, "loss": np.asarray(float(loss))}
+    found |= {f"d_L_d_{name}": grad for name, grad in recording.grads.items()}
+    flat = {"the gradient of": side.flat_gradients(), "after the update,": side.flat_parameters()}
+    for name, values in found.items():
+        if not _finite(values):
+            return name
+    for what, vector in flat.items():
+        start = 0
+        for name, shape in side.shapes().items():
+            size = int(np.prod(shape))
+            if not _finite(vector[start : start + size]):
+                return f"{what} {name}"
+            start += size
+    return None
+
+
+def _finite(values: Array) -> bool:
+    return values.dtype.kind != "f" or bool(np.isfinite(values).all())

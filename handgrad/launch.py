@@ -1,0 +1,127 @@
+"""How a training begins: from an experiment's initial weights, or from a checkpoint of either side."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from handgrad import checkpoint
+from handgrad.cli import plain
+from handgrad.data import Data
+from handgrad.errors import UsageError
+from handgrad.experiment import Experiment, State
+from handgrad.sides import ManualSide, Snapshot
+from handgrad.training import Plan, Training
+
+if TYPE_CHECKING:
+    from handgrad.torch_side import TorchSide
+
+__all__ = ["Plan", "Saved", "folders", "go_on", "kept", "read", "trainings"]
+
+# Options that say where and how a run is computed, not what.
+NOT_KEPT = ("out", "resume", "side", "device", "deterministic", "json")
+
+
+def kept(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options that a run is repeated from, as plain values; a path is kept whole, from the root on."""
+    given = {name: value for name, value in vars(options).items() if name not in NOT_KEPT}
+    return {name: {"path": str(v.absolute())} if isinstance(v, Path) else v for name, v in given.items()}
+
+
+def trainings(
+    experiment: Experiment, sides: Sequence[str], device: str, options: Mapping[str, Any], plan: Plan
+) -> list[Training]:
+    """Return a training of each side, both from copies of the same initial weights."""
+    data = loaded(experiment)
+    state = experiment.weights(experiment.seed, experiment.network)
+    return [_training(experiment, data, state, side, device, options, plan) for side in sides]
+
+
+def loaded(experiment: Experiment) -> Data:
+    """Return the experiment's samples; UsageError where a batch would have more than there are."""
+    data = experiment.data()
+    if experiment.batch_size is not None and experiment.batch_size > len(data.inputs):
+        raise UsageError(
+            f"--batch-size {experiment.batch_size}: there are {len(data.inputs):,} samples to train on; "
+            f"give at most that many, or leave it out"
+        )
+    return data
+
+
+def _training(
+    experiment: Experiment, data: Data, state: State, side: str, device: str, options: Mapping[str, Any], plan: Plan
+) -> Training:
+    config = {"settings": plain(experiment.config()), "samples": data.fingerprint(), "options": dict(options)}
+    return Training(experiment, data, build(side, experiment, data, state, device), config, plan)
+
+
+def build(side: str, experiment: Experiment, data: Data, state: State, device: str) -> "ManualSide | TorchSide":
+    """Return one side, with copies of the weights; torch is imported only for its own."""
+    if side == "manual":
+        return ManualSide(experiment, data, state)
+    from handgrad.torch_side import TorchSide, choose_device
+
+    return TorchSide(experiment, data, state, choose_device(device, experiment.dtype))
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """A checkpoint as it was read, and the folder of its run."""
+
+    folder: Path
+    snapshot: Snapshot
+    rest: dict[str, Any]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options that the run was started with."""
+        options: dict[str, Any] = self.rest["config"]["options"]
+        return {name: Path(v["path"]) if isinstance(v, dict) else v for name, v in options.items()}
+
+
+def folders(given: Path, side: str | None) -> list[Path]:
+    """Return the folder of the run, or the two of a training of both sides; UsageError where `side` does not fit."""
+    both = [given / name for name in ("manual", "torch") if (given / name / "config.json").is_file()]
+    if both and side not in (None, "both"):
+        raise UsageError(f"{given} holds a run of each side; name one of them: --resume {given / str(side)}")
+    if not both and side == "both":
+        raise UsageError(f"{given} is a run of one side; go on with --side manual or torch")
+    return both or [given]
+
+
+def read(given: Path) -> Saved:
+    """Return the last checkpoint of a folder, or the one in a file; UsageError where it cannot be used."""
+    snapshot, rest = checkpoint.load(given)
+    folder = given if given.is_dir() else given.parent
+    if not (folder / "config.json").is_file():
+        raise UsageError(f"{folder} has no config.json, so it is no run of train.py; name the folder of one")
+    return Saved(folder, snapshot, rest)
+
+
+def go_on(
+    saved: Saved, experiment: Experiment, side: str | None, device: str, options: Mapping[str, Any], plan: Plan
+) -> Training:
+    """Return a training that goes on from a checkpoint, on the side that it is of, or on the other.
+
+    Raises UsageError where settings or samples are no longer what they were.
+    """
+    name = saved.rest["side"] if side in (None, "both") else str(side)
+    data = loaded(experiment)
+    state = experiment.weights(experiment.seed, experiment.network)
+    training = _training(experiment, data, state, name, device, options, plan)
+    before, now = saved.rest["config"], training.config
+    for key, value in now["settings"].items():
+        if key not in ("epochs", "steps") and before["settings"].get(key) != value:
+            raise UsageError(
+                f"{saved.folder} was trained with {key} {before['settings'].get(key)}, but this version of handgrad "
+                f"has {value}; go on with the version that config.json names"
+            )
+    if before["samples"] != now["samples"]:
+        raise UsageError(f"{saved.folder} was trained on other samples; go on with the files as they were")
+    if training.total < (taken := saved.rest["order"]["step"]):
+        raise UsageError(
+            f"{saved.folder} has taken {taken:,} steps already, more than the {training.total:,} asked for"
+        )
+    training.go_on(saved.folder, saved.snapshot, saved.rest)
+    return training

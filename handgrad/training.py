@@ -1,0 +1,254 @@
+"""A whole training: steps, reports, the best weights, checkpoints and faults, once for both sides."""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from handgrad import runs
+from handgrad.data import Data
+from handgrad.errors import UsageError
+from handgrad.experiment import Experiment
+from handgrad.interrupts import TrainingInterruptedError, asked_to_end
+from handgrad.loop import Batch, Order, report_due
+from handgrad.metrics import accuracy, class_accuracy
+from handgrad.progress import Progress
+from handgrad.runs import RunFolder
+from handgrad.sides import Snapshot
+from handgrad.summary import summary
+
+if TYPE_CHECKING:
+    from handgrad.sides import ManualSide
+    from handgrad.torch_side import TorchSide
+
+UNREAD = 100  # steps whose losses may lie unread on an accelerator, since reading one waits for it
+CHECKPOINT_SECONDS = 30.0
+LINES = 10  # that are printed, of all that are written
+
+
+@dataclass(frozen=True)
+class Plan:
+    """When a training looks up: `evaluate_every` and `checkpoint_every` count steps.
+
+    Without `checkpoint_every` a checkpoint is written every half minute: when it is written changes no number.
+    """
+
+    evaluate_every: int | None = None
+    checkpoint_every: int | None = None
+
+
+class Training:
+    """Trains one side of an experiment into a run folder, from the start or from a checkpoint.
+
+    `config` is kept in every checkpoint and held against the run's own when it goes on. Losses are read where a line
+    is written, or every UNREAD steps; on the CPU, where reading costs nothing, after every step.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        data: Data,
+        side: "ManualSide | TorchSide",
+        config: Mapping[str, Any],
+        plan: Plan = Plan(),
+    ) -> None:
+        self.experiment, self.data, self.side = experiment, data, side
+        self.config, self.plan = config, plan
+        self.folder = RunFolder(Path())
+        self.order = Order(experiment, len(data.inputs))
+        self.best: dict[str, Any] = {"loss": math.inf, "step": 0}
+        self._losses: list[float] = []  # of the steps since the last line
+        self._unread: list[Any] = []  # the same, still where they were computed
+        self._good = (side.snapshot(), self.order.state())  # where all was finite when last looked at
+        self._progress = Progress(0, 0, side.name, quiet=True)
+        self._saved_at = time.monotonic()
+        self._lines = 0
+
+    @property
+    def total(self) -> int:
+        """How many steps the whole training has."""
+        return self.experiment.steps or self.experiment.epochs * self.order.steps_per_epoch
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are taken."""
+        return self.order.step >= self.total
+
+    def create(self, path: Path) -> None:
+        """Fill the run's folder: its settings, and a checkpoint of the start."""
+        self.folder = RunFolder(path)
+        self.folder.create(self._config_json())
+        self.save()
+
+    def _config_json(self) -> dict[str, Any]:
+        found = runs.config(self.side.name, self.experiment, self.data)
+        return {**found, **vars(self.plan), "samples": self.config["samples"], "computed_on": self.side.describe()}
+
+    def go_on(self, path: Path, snapshot: Snapshot, rest: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint in the folder at `path`, which may be of the other side; config.json says so."""
+        self.folder = RunFolder(path)
+        self.side.restore(snapshot)
+        self.order.restore(rest["order"])
+        self.best, self._losses = dict(rest["best"]), list(rest["losses"])
+        if rest["side"] == self.side.name:
+            self.side.restore_generators(rest["generators"])
+        self.folder.cut_metrics(rest["metrics_size"])
+        going = {"step": self.order.step, "side": self.side.name, "computed_on": self.side.describe()}
+        before = self.folder.read_json("config.json").get("resumed", [])
+        self.folder.write_json("config.json", {**self._config_json(), "resumed": [*before, going]})
+        self._good = (snapshot, self.order.state())
+
+    def run(self, quiet: bool = False) -> dict[str, Any]:
+        """Train to the end and return the summary.
+
+        Raises UsageError where the training diverges or the folder cannot be written, and TrainingInterruptedError
+        where it was asked to end: then it has finished its step and saved.
+        """
+        self._progress = Progress(self.total, self.order.step, self.side.name, quiet)
+        try:
+            with asked_to_end() as asked, np.errstate(over="ignore", invalid="ignore"):  # NaN is refused in one line
+                while not self.finished:
+                    self._step()
+                    if asked.number is not None and not self.finished:
+                        self.save()
+                        where = f"after step {self.order.step:,} of {self.total:,} and saved"
+                        raise TrainingInterruptedError(
+                            f"interrupted {where}; go on with --resume {self.folder.path}", asked.number
+                        )
+                    if self._due_to_save():
+                        self.save()
+                self.save()
+        finally:
+            self._progress.close()
+        found = summary(self.side, self.data)
+        self.folder.write_json("summary.json", {**found, "best": self.best, "steps": self.order.step})
+        return found
+
+    def _step(self) -> None:
+        due = report_due(self.experiment, self.order.epoch)
+        if due and self.order.start == 0 and self.experiment.report_when == "before":
+            self._line(self.order.epoch)
+        batch = self.order.next()
+        self._unread.append(self.side.step(batch.rows))
+        if not self.finished:
+            self.side.expect(self.order.peek())
+        if self.side.at_once or len(self._unread) >= UNREAD:
+            self._read()
+        every = self.plan.evaluate_every
+        due = due and batch.last and self.experiment.report_when == "after"
+        loss = None
+        if due or self.finished or (every is not None and self.order.step % every == 0):
+            loss = self._line(batch.epoch)
+        self._schedule(batch, loss)
+        self._progress.advance(self.order.step)
+
+    def _schedule(self, batch: Batch, loss: float | None) -> None:
+        scheduler = self.experiment.scheduler
+        if scheduler is None or (scheduler.every == "epoch" and not batch.last):
+            return
+        if not scheduler.takes_loss:
+            self.side.schedule()
+            return
+        self.side.schedule(self._watched({}) if loss is None else loss)
+        self._read()
+        self._good = (self.side.snapshot(), self.order.state())
+
+    def _watched(self, line: dict[str, Any]) -> float:
+        """Compute the loss that the run goes by, the validation part's where there is one, and put it into the line."""
+        inputs, targets = self.data.validation_inputs, self.data.validation_targets
+        if inputs is None or targets is None:
+            if "loss" not in line:
+                line["loss"] = self.side.report(self.experiment.report)
+            return float(line["loss"])
+        line["validation_loss"] = self.side.evaluate(inputs, targets, self.experiment.report)
+        if self.data.classes or self.data.labels:
+            score = class_accuracy if self.data.classes else accuracy
+            line["validation_accuracy"] = score(self.side.predict(inputs), targets)
+        return float(line["validation_loss"])
+
+    def _line(self, epoch: int) -> float:
+        """Write a line of metrics, print it where it is due, and keep the weights if they are the best so far."""
+        self._read()
+        line: dict[str, Any] = {"epoch": epoch, "step": self.order.step}
+        line["loss"] = self.side.report(self.experiment.report)
+        watched = self._watched(line)
+        if self._losses:
+            line["batch_loss"] = math.fsum(self._losses) / len(self._losses)
+        line["lr"] = self.side.lr
+        if not (math.isfinite(line["loss"]) and math.isfinite(watched)):
+            self._diverged(f"the loss is {line['loss']} after step {self.order.step}")
+        self._losses = []
+        self.folder.append(line)
+        self._say(line)
+        if watched < self.best["loss"]:
+            self.best = {"loss": watched, "step": self.order.step}
+            self.folder.write_weights("best.npz", self.side.state())
+        self._good = (self.side.snapshot(), self.order.state())
+        return watched
+
+    def _say(self, line: Mapping[str, Any]) -> None:
+        lines = self.total // self.order.steps_per_epoch // self.experiment.report_every
+        if self.plan.evaluate_every is not None:
+            lines = max(lines, self.total // self.plan.evaluate_every)
+        self._lines += 1
+        if lines <= LINES or self._lines % (lines // LINES) == 1 or self.finished:
+            text = f"{self.side.name:6}  epoch {line['epoch']:>7}  loss {line['loss']:.17g}"
+            if "validation_loss" in line:
+                text += f"  validation {line['validation_loss']:.6g}"
+            if "validation_accuracy" in line:
+                text += f"  accuracy {line['validation_accuracy']:.4f}"
+            self._progress.say(text)
+
+    def _read(self) -> None:
+        """Read the losses that were left where they were computed; stop where one is not finite."""
+        found = self.side.read(self._unread)
+        self._unread = []
+        for before, loss in zip(range(len(found), 0, -1), found, strict=True):
+            if not math.isfinite(loss):
+                self._diverged(f"the loss of step {self.order.step - before + 1} is {loss}")
+        self._losses += found
+
+    def _diverged(self, what: str) -> None:
+        """Keep the last good weights and raise UsageError; the steps are repeated to see which tensor is first."""
+        from handgrad.divergence import first_not_finite
+
+        end = self.order.step
+        snapshot, place = self._good
+        self.side.restore(snapshot)
+        self.order.restore(place)
+        cause = None
+        while cause is None and self.order.step < end:
+            before = self.side.snapshot()
+            batch = self.order.next()
+            cause = first_not_finite(self.side, batch.rows)
+            if cause is None and self.experiment.scheduler is not None and not self.experiment.scheduler.takes_loss:
+                self._schedule(batch, None)
+        when = "there"
+        if cause is not None:
+            self.side.restore(before)
+            when = "before it"
+            what = f"at step {self.order.step} (epoch {batch.epoch}) {cause} is the first tensor that is not finite"
+        self.folder.write_weights("weights.npz", self.side.state())
+        raise UsageError(
+            f"the training diverged: {what}; {self.folder.path}/weights.npz keeps the weights {when}; "
+            f"lower --lr {self.experiment.lr:g}"
+        )
+
+    def _due_to_save(self) -> bool:
+        if self.plan.checkpoint_every is not None:
+            return self.order.step % self.plan.checkpoint_every == 0
+        return time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS
+
+    def save(self) -> None:
+        """Write the weights and a checkpoint."""
+        self._read()
+        self.folder.write_weights("weights.npz", self.side.state())
+        rest: dict[str, Any] = {"side": self.side.name, "config": self.config, "finished": self.finished}
+        rest |= {"order": self.order.state(), "best": self.best, "losses": self._losses}
+        rest["generators"] = self.side.generators()
+        self.folder.write_checkpoint(self.side.snapshot(), rest)
+        self._saved_at = time.monotonic()
