@@ -31,7 +31,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
             file = np.load(opened, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise DamagedError(f"{path} holds a single array, not an .npz of named ones")
-            return {name: file[name] for name in file.files}
+            arrays = {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise
     except (NotImplementedError, RuntimeError, MemoryError) as error:  # what a damaged zip archive can ask for
@@ -40,3 +40,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
         raise DamagedError(f"{path} is no readable .npz file ({type(error).__name__})") from None
     except ValueError:
         raise DamagedError(f"{path} is a pickle or damaged; only plain .npz arrays are read, never pickles") from None
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # a file within that numpy cannot read comes as bytes
+            raise DamagedError(f"{path} is a pickle or damaged: {name} is no array")
+    return arrays

@@ -120,8 +120,6 @@ def _check(path: Path, state: State, expected: Mapping[str, tuple[int, ...]], ne
     if set(state) != set(expected):
         raise UsageError(f"{path} has {sorted(state)}, but {network} needs {sorted(expected)}: another architecture")
     for name, shape in expected.items():
-        if not isinstance(state[name], np.ndarray):
-            raise UsageError(f"{path} is a pickle or damaged: {name} is no array; train again to replace it")
         if state[name].shape != shape:
             raise UsageError(f"{path}: {name} has shape {state[name].shape}, but {network} needs {shape}")
         if state[name].dtype.kind != "f":
