@@ -11,6 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the networks are small: more th
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=10, help="how often a training is killed and gone on with")
     parser.addoption("--device", default="cpu", help="where autograd's side runs: cpu, cuda, cuda:N or mps")
 
 

@@ -35,7 +35,8 @@ def trainings(
     """Return a training of each side, both from copies of the same initial weights."""
     data = loaded(experiment)
     state = experiment.weights(experiment.seed, experiment.network)
-    return [_training(experiment, data, state, side, device, options, plan) for side in sides]
+    devices = {"manual": "cpu" if len(sides) > 1 else device, "torch": device}
+    return [_training(experiment, data, state, side, devices[side], options, plan) for side in sides]
 
 
 def loaded(experiment: Experiment) -> Data:
@@ -57,11 +58,19 @@ def _training(
 
 
 def build(side: str, experiment: Experiment, data: Data, state: State, device: str) -> "ManualSide | TorchSide":
-    """Return one side, with copies of the weights; torch is imported only for its own."""
+    """Return one side, with copies of the weights; torch is imported only for its own.
+
+    Its generator is seeded: no network here draws from it, but what it would draw has to be the same every time.
+    """
+    if side == "manual" and device != "cpu":
+        raise UsageError(f"--device {device}: the manual side runs on the CPU alone; use --side torch or both")
     if side == "manual":
         return ManualSide(experiment, data, state)
+    import torch
+
     from handgrad.torch_side import TorchSide, choose_device
 
+    torch.manual_seed(experiment.seed)
     return TorchSide(experiment, data, state, choose_device(device, experiment.dtype))
 
 

@@ -181,6 +181,7 @@ class Training:
         line["lr"] = self.side.lr
         if not (math.isfinite(line["loss"]) and math.isfinite(watched)):
             self._diverged(f"the loss is {line['loss']} after step {self.order.step}")
+        self._look_at_parameters()
         self._losses = []
         self.folder.append(line)
         self._say(line)
@@ -211,6 +212,10 @@ class Training:
             if not math.isfinite(loss):
                 self._diverged(f"the loss of step {self.order.step - before + 1} is {loss}")
         self._losses += found
+
+    def _look_at_parameters(self) -> None:
+        if not np.isfinite(self.side.flat_parameters()).all():  # a saturated sigmoid hides it from the loss
+            self._diverged(f"a parameter is not finite after step {self.order.step}")
 
     def _diverged(self, what: str) -> None:
         """Keep the last good weights and raise UsageError; the steps are repeated to see which tensor is first."""
@@ -246,6 +251,7 @@ class Training:
     def save(self) -> None:
         """Write the weights and a checkpoint."""
         self._read()
+        self._look_at_parameters()
         self.folder.write_weights("weights.npz", self.side.state())
         rest: dict[str, Any] = {"side": self.side.name, "config": self.config, "finished": self.finished}
         rest |= {"order": self.order.state(), "best": self.best, "losses": self._losses}

@@ -93,8 +93,6 @@ def started(options: argparse.Namespace) -> "list[Training]":
 
     experiment = chosen(options)
     side = options.side or "manual"
-    if side == "manual" and options.device != "cpu":
-        raise UsageError(f"--device {options.device}: the manual side runs on the CPU alone; use --side torch or both")
     plan = launch.Plan(options.evaluate_every, options.checkpoint_every)
     both = side == "both"
     names = ["manual", "torch"] if both else [side]

@@ -1,7 +1,7 @@
 """Train while somebody kills the process at random moments: python killed.py KILLS SEED FOLDER TRAIN-ARGUMENTS...
 
-Each life is a fork of this process, so that it begins without the imports. Prints how many were killed, and by how many
-steps the run had come on at each death.
+Each life is a fork of this process, which has trained before, so that a life begins without imports and without what
+torch makes ready at its first step. Prints the step of the last checkpoint at each death, and how the run ended.
 """
 
 import json
@@ -10,21 +10,21 @@ import random
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
-import handgrad.torch_side  # noqa: F401  (imported here, every fork has it)
 from handgrad import checkpoint
 from scripts import train
 
 LONGEST = 0.3  # seconds of a life
 
 
-def live(arguments: list[str]) -> int:
-    """Fork a process that trains; return its number."""
+def live(folder: Path, arguments: list[str]) -> int:
+    """Fork a process that trains, or goes on if there is something to go on with; return its number."""
     if (process := os.fork()) == 0:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (this process ends by os._exit)
-        os._exit(train.main(arguments))
+        here = ["--resume", str(folder)] if folder.is_dir() else [*arguments, "--out", str(folder)]
+        os._exit(train.main([*here, "--json"]))
     return process
 
 
@@ -34,21 +34,24 @@ def ended(process: int) -> int:
 
 
 def main(kills: int, seed: int, folder: Path, arguments: list[str]) -> None:
-    moments = random.Random(seed)
-    steps: list[int] = []
-    while len(steps) < kills:
-        begun = folder.is_dir()
-        process = live(["--resume", str(folder)] if begun else [*arguments, "--out", str(folder)])
-        time.sleep(moments.uniform(0, LONGEST))
-        os.kill(process, signal.SIGKILL)
-        status = ended(process)
-        if status == 0:  # it was done before: once more from the start
-            shutil.rmtree(folder)
-        elif status == -signal.SIGKILL:
-            steps.append(checkpoint.load(folder)[1]["order"]["step"] if begun else 0)
-        else:
-            raise SystemExit(f"the run ended with {status} after {len(steps)} kills, at {steps}")
-    print(json.dumps({"killed_at": steps, "status": ended(live(["--resume", str(folder)]))}))
+    with tempfile.TemporaryDirectory() as first, open(os.devnull, "w") as nowhere:
+        results, sys.stdout = sys.stdout, nowhere
+        train.main(["alice", "--side", "both", "--out", first, "--json"])
+        steps: list[int] = []
+        moments = random.Random(seed)
+        while len(steps) < kills:
+            process = live(folder, arguments)
+            time.sleep(moments.uniform(0, LONGEST))
+            os.kill(process, signal.SIGKILL)
+            status = ended(process)
+            if status == 0:  # it was done before: once more from the start
+                shutil.rmtree(folder)
+            elif status == -signal.SIGKILL:
+                steps.append(checkpoint.load(folder)[1]["order"]["step"] if folder.is_dir() else 0)
+            else:
+                raise SystemExit(f"the run ended with {status} after {len(steps)} kills, at {steps}")
+        status = ended(live(folder, arguments))
+    print(json.dumps({"killed_at": steps, "status": status}), file=results)
 
 
 if __name__ == "__main__":

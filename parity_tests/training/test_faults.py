@@ -1,0 +1,248 @@
+"""What can go wrong while a run is trained: interruptions, numbers that are not finite, folders and disks."""
+
+import json
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import manual.trainer
+import torch_impl.trainer
+from handgrad import checkpoint
+from handgrad.sides import ManualSide
+from handgrad.torch_side import TorchSide
+from handgrad.training import Training
+from parity_tests.commands.commands import ROOT, refused, run
+from parity_tests.training.runs import differing, resumed, trained
+
+SIDES = {"manual": ManualSide, "torch": TorchSide}
+
+
+def at_step(monkeypatch, side, number, happens):
+    """Let something happen just before a side takes its step of this number, counted from 1; it is given the side."""
+    taken, step = [0], SIDES[side].step
+
+    def stepped(self, rows):
+        taken[0] += 1
+        if taken[0] == number:
+            happens(self)
+        return step(self, rows)
+
+    monkeypatch.setattr(SIDES[side], "step", stepped)
+
+
+# ---------------------------------------------------------------------- asked to end
+
+
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_asked_to_end_it_finishes_the_step_and_saves(tmp_path, monkeypatch, capsys, signum, status):
+    folder = tmp_path / "run"
+    at_step(monkeypatch, "manual", 9, lambda side: signal.raise_signal(signum))
+    found, out, err = run(capsys, "train", "people", "--epochs", "5", "--out", folder, "--json")
+    assert (found, out) == (status, "")
+    assert err == f"train.py: interrupted after step 9 of 20 and saved; go on with --resume {folder}\n"
+    assert checkpoint.load(folder)[1]["order"]["step"] == 9
+    assert signal.getsignal(signum) is not None
+    assert not (folder / "summary.json").exists()
+
+
+def test_asked_twice_it_ends_at_once(tmp_path, monkeypatch, capsys):
+    """The second Ctrl-C does not wait for the step; the checkpoint before is whole."""
+
+    def twice(side):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    at_step(monkeypatch, "manual", 9, twice)
+    arguments = ("people", "--epochs", "5", "--checkpoint-every", "4")
+    status, _, err = run(capsys, "train", *arguments, "--out", tmp_path / "run")
+    assert (status, err) == (130, "train.py: interrupted\n")
+    monkeypatch.undo()
+    assert checkpoint.load(tmp_path / "run")[1]["order"]["step"] == 8
+    assert resumed(tmp_path / "run") == 0
+    assert trained(tmp_path / "whole", *arguments) == 0
+    assert differing(tmp_path / "run", tmp_path / "whole") == []
+
+
+def test_asked_at_the_last_step_it_is_done(tmp_path, monkeypatch, capsys):
+    at_step(monkeypatch, "manual", 20, lambda side: signal.raise_signal(signal.SIGINT))
+    assert run(capsys, "train", "people", "--epochs", "5", "--out", tmp_path / "run")[0] == 0
+    assert (tmp_path / "run" / "summary.json").exists()
+
+
+def test_the_handlers_are_put_back(tmp_path):
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    assert trained(tmp_path / "run", "people", "--epochs", "2") == 0
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+# ---------------------------------------------------------------------- not finite
+
+
+def state_of(folder):
+    with np.load(folder / "weights.npz") as file:
+        return {name: file[name] for name in file.files}
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("unread", [True, False])
+def test_the_first_tensor_that_is_not_finite_is_named(tmp_path, monkeypatch, capsys, side, unread):
+    """A hidden layer's output overflows in step 8, found at once, or only where an accelerator's losses are read.
+
+    The samples are blown up before that step, so that the repetition meets them as well: its weights are kept.
+    """
+    if unread:
+        monkeypatch.setattr(SIDES[side], "at_once", False)
+    steps = []
+    before = SIDES[side].step
+
+    def stepped(self, rows):
+        steps.append(self.state())
+        if len(steps) == 8:
+            self.inputs[rows] *= 1e308
+            self.inputs[rows] *= 10
+        return before(self, rows)
+
+    monkeypatch.setattr(SIDES[side], "step", stepped)
+    folder = tmp_path / "run"
+    arguments = ("mlp", "--dtype", "float64", "--batch-size", "400", "--side", side, "--out", folder)
+    status, _, err = run(capsys, "train", *arguments, "--json")
+    assert status == 2
+    assert re.fullmatch(
+        r"train\.py: the training diverged: at step 8 \(epoch 1\) network\.input is the first tensor that is not finite"
+        rf"; {folder}/weights\.npz keeps the weights before it; lower --lr 0\.5\n",
+        err,
+    )
+    kept = state_of(folder)
+    assert all(np.array_equal(kept[name], steps[7][name]) for name in steps[7])
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_an_update_that_overflows(tmp_path, capsys, side):
+    """Finite gradients times a learning rate of 1e308: the step's loss was finite, its weights are not."""
+    folder = tmp_path / "run"
+    arguments = ("trial_and_error", "--lr", "1e308", "--epochs", "9", "--side", side, "--out", folder)
+    status, _, err = run(capsys, "train", *arguments, "--json")
+    assert status == 2
+    assert re.search(r"at step 1 \(epoch 0\) after the update, 0\.weight is the first tensor", err), err
+    assert state_of(folder)["0.weight"].item() == 3.0
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_gradient_that_overflows_behind_a_finite_loss(tmp_path, monkeypatch, capsys, side):
+    """Planted in the backward alone, from step 5 on. The loss stays finite: a sigmoid of infinity is 1."""
+    trainer = {"manual": manual.trainer.Trainer, "torch": torch_impl.trainer.Trainer}[side]
+    assert trained(tmp_path / "right", "layered", "--epochs", "5", "--report-every", "1", "--side", side) == 0
+    capsys.readouterr()
+    losses = [
+        json.loads(line)["batch_loss"] for line in (tmp_path / "right" / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert losses == sorted(losses, reverse=True)
+    right = trainer.gradients
+
+    def gradients(self, inputs, targets):
+        loss = right(self, inputs, targets)
+        if loss <= losses[4]:
+            parameter = dict(self.network.named_parameters())["0.bias"]
+            parameter.grad[0] = float("inf")
+        return loss
+
+    monkeypatch.setattr(trainer, "gradients", gradients)
+    folder = tmp_path / "run"
+    status, _, err = run(capsys, "train", "layered", "--epochs", "9", "--side", side, "--out", folder, "--json")
+    assert status == 2
+    assert "at step 5 (epoch 4) the gradient of 0.bias is the first tensor that is not finite" in err
+    assert all(np.isfinite(value).all() for value in state_of(folder).values())
+
+
+def test_the_run_before_a_divergence_can_be_gone_on_with(tmp_path, capsys):
+    """It diverges again, to the same words: the checkpoint is of a good state."""
+    arguments = ("trial_and_error", "--lr", "0.2", "--epochs", "3000", "--out", tmp_path / "run", "--json")
+    first = run(capsys, "train", *arguments)
+    assert first[0] == 2
+    assert run(capsys, "train", "--resume", tmp_path / "run", "--json") == first
+
+
+# ---------------------------------------------------------------------- folders and disks
+
+
+def test_a_folder_that_is_removed_while_training(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "run"
+    at_step(monkeypatch, "manual", 9, lambda side: shutil.rmtree(folder))
+    status, _, err = run(capsys, "train", "people", "--out", folder, "--json")
+    assert (status, err) == (2, f"train.py: {folder} was removed while training; nothing of this run is left\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_is_full_while_training(tmp_path, monkeypatch, capsys):
+    """From the tenth step on nothing can be written; the checkpoint before is whole and the run goes on from it."""
+    folder = tmp_path / "run"
+    arguments = ("people", "--epochs", "5", "--checkpoint-every", "3")
+
+    def full(side):
+        def fails(*arguments):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("handgrad.files.os.replace", fails)
+
+    at_step(monkeypatch, "manual", 10, full)
+    status, _, err = run(capsys, "train", *arguments, "--out", folder, "--json")
+    assert status == 2
+    assert err == f"train.py: {folder} cannot be written (No space left on device); its last checkpoint is whole\n"
+    monkeypatch.undo()
+    assert checkpoint.load(folder)[1]["order"]["step"] == 9
+    assert not list(folder.glob(".*"))
+    assert resumed(folder) == 0
+    assert trained(tmp_path / "whole", *arguments) == 0
+    assert differing(folder, tmp_path / "whole") == []
+
+
+def test_a_limit_on_files_is_one_line(tmp_path):
+    """A process that may write no file above 20 kB: the metrics of this run are longer."""
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    command = [sys.executable, "scripts/train.py", "people", "--out", str(tmp_path / "run"), "--report-every", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, preexec_fn=limit, timeout=100)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert re.search(r"cannot be written \(File too large\); its last checkpoint is whole", done.stderr)
+    assert resumed(tmp_path / "run") == 0
+
+
+def test_a_checkpoint_of_a_folder_without_settings(tmp_path, capsys):
+    assert trained(tmp_path / "run", "people", "--epochs", "2") == 0
+    capsys.readouterr()
+    (tmp_path / "run" / "config.json").unlink()
+    assert "has no config.json" in refused(capsys, "train", "--resume", tmp_path / "run")
+
+
+def test_metrics_that_were_cut_by_somebody_else(tmp_path, capsys):
+    assert trained(tmp_path / "run", "people", "--epochs", "2") == 0
+    capsys.readouterr()
+    (tmp_path / "run" / "metrics.jsonl").write_text("")
+    assert "lacks lines that the checkpoint knows of" in refused(capsys, "train", "--resume", tmp_path / "run")
+
+
+def test_a_batch_of_more_than_there_are(tmp_path, capsys):
+    message = refused(capsys, "train", "people", "--batch-size", "5", "--out", tmp_path / "run")
+    assert "--batch-size 5: there are 4 samples to train on; give at most that many" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_is_written_by_the_clock(tmp_path, monkeypatch):
+    """Without --checkpoint-every: after half a minute, which passes here with every look at the clock."""
+    saved = []
+    save = Training.save
+    monkeypatch.setattr(Training, "save", lambda self: (saved.append(self.order.step), save(self)))
+    monkeypatch.setattr("handgrad.training.time.monotonic", iter(range(0, 10**6, 11)).__next__)
+    assert trained(tmp_path / "run", "people", "--epochs", "3") == 0
+    assert saved[0] == 0
+    assert saved[-1] == 12
+    assert 3 <= len(saved) <= 7
