@@ -60,12 +60,14 @@ def _training(
 def build(side: str, experiment: Experiment, data: Data, state: State, device: str) -> "ManualSide | TorchSide":
     """Return one side, with copies of the weights; torch is imported only for its own.
 
-    Its generator is seeded: no network here draws from it, but what it would draw has to be the same every time.
+    The generators that modules would draw from are seeded, so that a checkpoint of them is the same every time.
     """
     if side == "manual" and device != "cpu":
         raise UsageError(f"--device {device}: the manual side runs on the CPU alone; use --side torch or both")
     if side == "manual":
-        return ManualSide(experiment, data, state)
+        by_hand = ManualSide(experiment, data, state)
+        by_hand.seed(experiment.seed)
+        return by_hand
     import torch
 
     from handgrad.torch_side import TorchSide, choose_device

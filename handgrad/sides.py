@@ -172,16 +172,23 @@ class ManualSide:
         """Return the losses that steps have returned, as numbers."""
         return [float(loss) for loss in losses]
 
+    @property
+    def _drawing(self) -> dict[str, Any]:
+        return {name: module for name, module in self.network.named_modules() if hasattr(module, "generator")}
+
+    def seed(self, seed: int) -> None:
+        """Give every module that draws a generator of its own, from default_rng([seed, 3, its number])."""
+        for number, module in enumerate(self._drawing.values()):
+            module.generator = np.random.default_rng([seed, 3, number])
+
     def generators(self) -> dict[str, Any]:
         """Return the state of every generator that a module draws from, by the module's name."""
-        drawing = {name: module for name, module in self.network.named_modules() if hasattr(module, "generator")}
-        return {name: module.generator.bit_generator.state for name, module in drawing.items()}
+        return {name: module.generator.bit_generator.state for name, module in self._drawing.items()}
 
     def restore_generators(self, states: Mapping[str, Any]) -> None:
         """Let every generator go on from a state."""
-        modules: dict[str, Any] = dict(self.network.named_modules())
         for name, state in states.items():
-            modules[name].generator.bit_generator.state = state
+            self._drawing[name].generator.bit_generator.state = state
 
     def schedule(self, *loss: float) -> None:
         """Let the scheduler set the next learning rate; one that looks at the loss is given it."""
