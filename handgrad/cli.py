@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 SCHEMA = "handgrad/1"
 ORDERS = ("fixed", "shuffle", "replacement")
 DTYPES = ("float64", "float32")
+STEP_OPTIONS = (
+    *("batch_size", "accumulate", "optimizer", "weight_decay", "clip_norm", "scheduler", "schedule_every"),
+    "report_every",
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -82,8 +86,8 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_loop_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say how a training takes its steps."""
+def add_step_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how steps are taken."""
     group = parser.add_argument_group("how steps are taken")
     group.add_argument("--batch-size", type=parsing.positive_int, metavar="N", help="samples a step")
     group.add_argument(
@@ -94,18 +98,17 @@ def add_loop_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--clip-norm", type=parsing.rate, metavar="X", help="the largest norm of all gradients together")
     group.add_argument("--scheduler", type=parsing.rule, metavar="RULE", help="as in 'CosineAnnealingLR(T_max=20)'")
     group.add_argument("--schedule-every", choices=("epoch", "step"), help="how often the scheduler steps")
-    group.add_argument("--steps", type=parsing.positive_int, metavar="N", help="end after N steps; instead of --epochs")
     group.add_argument("--report-every", type=parsing.positive_int, metavar="N", help="epochs from report to report")
 
 
-def with_loop(experiment: "Experiment", options: argparse.Namespace) -> "Experiment":
-    """Return the experiment with the options of `add_loop_options`; UsageError where they do not fit."""
+def with_steps(experiment: "Experiment", options: argparse.Namespace) -> "Experiment":
+    """Return the experiment with the options of `add_step_options`; UsageError where they do not fit."""
     from dataclasses import replace
 
     from handgrad import rules
 
     changes = {"batch_size": options.batch_size, "accumulate": options.accumulate, "max_norm": options.clip_norm}
-    changes |= {"steps": options.steps, "report_every": options.report_every}
+    changes["report_every"] = options.report_every
     experiment = replace(experiment, **{name: value for name, value in changes.items() if value is not None})
     if options.optimizer is not None:
         experiment = replace(experiment, optimizer=rules.optimizer(*options.optimizer))
@@ -116,9 +119,8 @@ def with_loop(experiment: "Experiment", options: argparse.Namespace) -> "Experim
         experiment = replace(experiment, scheduler=rules.scheduler(name, settings, options.schedule_every))
     elif options.schedule_every is not None:
         raise UsageError(f"--schedule-every {options.schedule_every}: there is no scheduler; add --scheduler")
-    if options.steps is not None and options.epochs is not None:
-        raise UsageError("--steps and --epochs both say when to end; give one of them")
-    rules.check(experiment)
+    if experiment.kind != "forward":
+        rules.check(experiment)
     return experiment
 
 
@@ -137,7 +139,8 @@ def configured(experiment: "Experiment", options: argparse.Namespace) -> "Experi
     if options.sizes is not None:
         experiment = experiment.resized(options.sizes)
     if experiment.kind == "forward":
-        given = [name for name in ("epochs", "lr", "order") if getattr(options, name) is not None]
+        names = ("epochs", "lr", "order", *STEP_OPTIONS)
+        given = [name.replace("_", "-") for name in names if getattr(options, name, None) is not None]
         if given:
             raise UsageError(f"{experiment.name} is forward only, nothing is trained: leave out --{' --'.join(given)}")
     changes = {name: getattr(options, name) for name in ("epochs", "lr", "seed", "order", "dtype")}

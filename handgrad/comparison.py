@@ -10,13 +10,18 @@ from handgrad import intermediates
 from handgrad.data import Data
 from handgrad.ends import End, compare_ends, compare_named_ends
 from handgrad.experiment import Experiment, Loss, State
-from handgrad.lockstep import Lockstep
+from handgrad.lockstep import Failure, Lockstep
 from handgrad.loop import run
 from handgrad.named_lockstep import NamedLockstep
 from handgrad.sides import ManualSide
 from handgrad.torch_side import TorchSide, choose_device
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+# Roundings by which two schedulers' learning rates may part: both take the chained form, in Python's floats; where a
+# cosine passes its minimum and divides by nearly 0, the last places of a library's cosine may count so much.
+RATES = 1000
 
 
 @dataclass(frozen=True)
@@ -125,14 +130,27 @@ class Comparison:
             loss = self.experiment.report
             self.reports.append(Report(epoch, self.hand.report(loss), self.autograd.report(loss), twin.report(loss)))
 
+        def schedule() -> None:
+            for side in (self.autograd, self.hand, twin):  # the lockstep's own side takes over autograd's state
+                side.schedule()
+            self._compare_rates()
+
         with np.errstate(over="ignore", invalid="ignore"):
-            run(self.experiment, len(self.data.inputs), step, report)
+            run(self.experiment, len(self.data.inputs), step, report, schedule)
         self.lockstep.finish()
         self.ends = self._compared_ends()
         end = self.hand.flat_parameters().astype(np.float64)
         self.apart = float(np.abs(end - self.autograd.flat_parameters()).max())
         self.twin_apart = float(np.abs(end - twin.flat_parameters()).max())
         return self
+
+    def _compare_rates(self) -> None:
+        """Hold the learning rates that the two schedulers have set against each other; free runs have the same ones."""
+        hand, autograd = self.hand.lr, self.autograd.lr
+        apart, allowed = abs(hand - autograd), RATES * float(np.finfo(np.float64).eps) * abs(autograd)
+        if self.lockstep.failure is None and not apart <= allowed:
+            reason = f"the schedulers set {hand!r} by hand, {autograd!r} with autograd"
+            self.lockstep.failure = Failure(self.lockstep.steps, "lr", apart, 0.0, allowed, reason)
 
     def _compared_ends(self) -> list[End]:
         if isinstance(self.lockstep, NamedLockstep):

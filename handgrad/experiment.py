@@ -157,7 +157,7 @@ class Experiment:
     @property
     def layered(self) -> bool:
         """Whether it is plain descent of a chain of linear layers and sigmoids: of these every rounding is known."""
-        plain = self.optimizer == Optimizer() and (self.accumulate, self.max_norm) == (1, None)
+        plain = self.optimizer == Optimizer() and (self.accumulate, self.max_norm, self.scheduler) == (1, None, None)
         return plain and self.loss.kind != "classes"
 
     @property

@@ -83,9 +83,22 @@ def report_due(experiment: Experiment, epoch: int) -> bool:
     return epoch % experiment.report_every == 0 or epoch == experiment.epochs - 1
 
 
-def run(experiment: Experiment, samples: int, step: Callable[[Array], object], report: Callable[[int], object]) -> None:
+def schedule_due(experiment: Experiment, batch: Batch) -> bool:
+    """Return whether the scheduler steps after this batch."""
+    scheduler = experiment.scheduler
+    return scheduler is not None and (scheduler.every == "step" or batch.last)
+
+
+def run(
+    experiment: Experiment,
+    samples: int,
+    step: Callable[[Array], object],
+    report: Callable[[int], object],
+    schedule: Callable[[], object] = lambda: None,
+) -> None:
     """Call `step(rows)` for every batch of every epoch, and `report(epoch)` whenever the experiment reports.
 
+    `schedule()` is called whenever the experiment's scheduler steps.
     The order depends on the seed alone, so that every run of an experiment, on whichever side, sees the same rows.
     """
     order = Order(experiment, samples)
@@ -95,5 +108,7 @@ def run(experiment: Experiment, samples: int, step: Callable[[Array], object], r
         if due and batch.first and experiment.report_when == "before":
             report(batch.epoch)
         step(batch.rows)
+        if schedule_due(experiment, batch):
+            schedule()
         if due and batch.last and experiment.report_when == "after":
             report(batch.epoch)

@@ -25,6 +25,7 @@ from handgrad.lockstep import Failure, Row, Worst
 from handgrad.sides import ManualSide, Snapshot, each_leaf
 from handgrad.torch_side import TorchSide, rounded
 from handgrad.truth import complex_gradient
+from handgrad.weights import from_network
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -195,7 +196,8 @@ class NamedLockstep:
         if self.experiment.dtype == "float32":
             return self._wide_gradients(start, rows)(None) | self._wide_update(start, autograd)
         apart = {name: np.abs(hand[name] - autograd[name]) for name in hand if name.startswith("d_L_d_")}
-        side = ManualSide(self.experiment, self.data, start.network, np.clongdouble)
+        state = from_network(start.network, self.experiment.network)
+        side = ManualSide(self.experiment, self.data, state, np.clongdouble)
         return complex_gradient(side, rows, {name.removeprefix("d_L_d_"): at for name, at in apart.items()})
 
     def worst_rows(self) -> list[Worst]:

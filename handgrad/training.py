@@ -14,7 +14,7 @@ from handgrad.data import Data
 from handgrad.errors import UsageError
 from handgrad.experiment import Experiment
 from handgrad.interrupts import TrainingInterruptedError, asked_to_end
-from handgrad.loop import Batch, Order, report_due
+from handgrad.loop import Batch, Order, report_due, schedule_due
 from handgrad.metrics import accuracy, class_accuracy
 from handgrad.progress import Progress
 from handgrad.runs import RunFolder
@@ -148,7 +148,7 @@ class Training:
 
     def _schedule(self, batch: Batch, loss: float | None) -> None:
         scheduler = self.experiment.scheduler
-        if scheduler is None or (scheduler.every == "epoch" and not batch.last):
+        if scheduler is None or not schedule_due(self.experiment, batch):
             return
         if not scheduler.takes_loss:
             self.side.schedule()

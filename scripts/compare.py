@@ -5,9 +5,13 @@ import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from handgrad import cli
 from handgrad.errors import UsageError
+
+if TYPE_CHECKING:
+    from handgrad.experiment import Experiment
 
 
 def parser() -> cli.Parser:
@@ -17,6 +21,7 @@ def parser() -> cli.Parser:
     parser.add_argument("--list", action="store_true", help="list the experiments")
     parser.add_argument("--all", action="store_true", help="run every experiment, a line each (minutes)")
     cli.add_training_options(parser)
+    cli.add_step_options(parser)
     parser.add_argument(
         "--trace", action="store_true", help="the first step alone: every tensor by name, and each module by itself"
     )
@@ -64,13 +69,25 @@ def list_experiments(options: argparse.Namespace) -> int:
     return 0
 
 
+def configured(experiment: "Experiment", options: argparse.Namespace) -> "Experiment":
+    """Return the experiment with the settings that were given; UsageError where it cannot be compared with them."""
+    experiment = cli.with_steps(cli.configured(experiment, options), options)
+    if experiment.scheduler is not None and experiment.scheduler.takes_loss:
+        raise UsageError(f"--scheduler {experiment.scheduler.name} looks at a loss, which parts; use it with train.py")
+    if options.trace and (experiment.accumulate > 1 or experiment.max_norm is not None):
+        raise UsageError("--trace shows the gradients of one whole batch; leave out --accumulate and --clip-norm")
+    if experiment.network.published and not experiment.layered:
+        raise UsageError("--published is compared as it was published, by plain steps; leave out how steps are taken")
+    return experiment
+
+
 def compare_one(options: argparse.Namespace) -> int:
     """Compare one experiment and print what was found."""
     from handgrad import experiments, runs
     from handgrad.comparison import compare
     from handgrad.report import document, text
 
-    experiment = cli.configured(experiments.get(options.name), options)
+    experiment = configured(experiments.get(options.name), options)
     with runs.new_folder(options.out) if options.out else nullcontext() as folder:
         comparison = compare(experiment, options.device)
         whole = cli.document(
@@ -93,7 +110,7 @@ def trace_one(options: argparse.Namespace) -> int:
     from handgrad.report import trace as report
     from handgrad.trace import Trace
 
-    experiment = cli.configured(experiments.get(options.name), options)
+    experiment = configured(experiments.get(options.name), options)
     trace = Trace(experiment, options.device)
     isolated = isolate(trace)
     good = report.in_parity(trace, isolated)
@@ -112,9 +129,10 @@ def compare_all(options: argparse.Namespace) -> int:
     from handgrad.comparison import compare
     from handgrad.report import document, text
 
-    for name in ("published", "inputs", "data", "cell", "sizes", "out", "trace"):
+    for name in ("published", "inputs", "data", "cell", "sizes", "out", "trace", *cli.STEP_OPTIONS):
         if getattr(options, name):
-            raise UsageError(f"--all runs the experiments as they stand; --{name} goes with one experiment's name")
+            option = name.replace("_", "-")
+            raise UsageError(f"--all runs the experiments as they stand; --{option} goes with one experiment's name")
     rows, good = [], True
     for name in experiments.names():
         started, experiment = time.monotonic(), experiments.get(name)
@@ -122,7 +140,7 @@ def compare_all(options: argparse.Namespace) -> int:
             settings = argparse.Namespace(**{**vars(options), "epochs": None, "lr": None, "order": None})
         else:
             settings = options
-        comparison = compare(cli.configured(experiment, settings), options.device)
+        comparison = compare(configured(experiment, settings), options.device)
         good &= comparison.ok
         rows.append({"name": name, "verdict": document.verdict(comparison), **document.results(comparison)})
         if not options.json:

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,10 @@ def parser() -> cli.Parser:
         help="go on with a run, on either side; more --epochs or --steps extend it",
     )
     cli.add_training_options(parser)
-    cli.add_loop_options(parser)
+    cli.add_step_options(parser)
+    parser.add_argument(
+        "--steps", type=parsing.positive_int, metavar="N", help="end after N steps; instead of --epochs"
+    )
     group = parser.add_argument_group("what is written")
     group.add_argument(
         "--evaluate-every", type=parsing.positive_int, metavar="N", help="steps from one evaluation to the next"
@@ -137,7 +141,9 @@ def chosen(options: argparse.Namespace) -> "Experiment":
     experiment = cli.configured(experiments.get(options.name), options)
     if experiment.kind == "forward":
         raise UsageError(f"{experiment.name} is forward only, nothing is trained; run compare.py {experiment.name}")
-    return cli.with_loop(experiment, options)
+    if options.steps is not None and options.epochs is not None:
+        raise UsageError("--steps and --epochs both say when to end; give one of them")
+    return replace(cli.with_steps(experiment, options), steps=options.steps)
 
 
 if __name__ == "__main__":
