@@ -23,7 +23,10 @@ class Asked:
 
 @contextmanager
 def asked_to_end() -> Iterator[Asked]:
-    """Note SIGINT and SIGTERM instead of ending by them; a second one ends at once, as it would without this."""
+    """Note SIGINT and SIGTERM instead of ending by them; a second one ends at once, as it would without this.
+
+    One that is ignored stays ignored: a shell has it so for what it runs in the background.
+    """
     asked = Asked()
     before: dict[int, Any] = {}
 
@@ -33,7 +36,8 @@ def asked_to_end() -> Iterator[Asked]:
             signal.signal(other, handler)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, note)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, note)
     try:
         yield asked
     finally:

@@ -1,5 +1,8 @@
 """Trainings in this process, and how two of their folders are compared."""
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +10,16 @@ from scripts import train
 
 # All that a run leaves but config.json, which says that it was interrupted.
 NUMBERS = ("weights.npz", "best.npz", "metrics.jsonl", "summary.json", "checkpoint.npz")
+
+
+@contextmanager
+def as_in_a_terminal() -> Iterator[None]:
+    """Let Ctrl-C come through, which is ignored where the tests themselves run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def trained(folder: Path, *arguments: Any) -> int:

@@ -18,9 +18,15 @@ from handgrad.sides import ManualSide
 from handgrad.torch_side import TorchSide
 from handgrad.training import Training
 from parity_tests.commands.commands import ROOT, refused, run
-from parity_tests.training.runs import differing, resumed, trained
+from parity_tests.training.runs import as_in_a_terminal, differing, resumed, trained
 
 SIDES = {"manual": ManualSide, "torch": TorchSide}
+
+
+@pytest.fixture(autouse=True)
+def terminal():
+    with as_in_a_terminal():
+        yield
 
 
 def at_step(monkeypatch, side, number, happens):
@@ -73,6 +79,12 @@ def test_asked_at_the_last_step_it_is_done(tmp_path, monkeypatch, capsys):
     at_step(monkeypatch, "manual", 20, lambda side: signal.raise_signal(signal.SIGINT))
     assert run(capsys, "train", "people", "--epochs", "5", "--out", tmp_path / "run")[0] == 0
     assert (tmp_path / "run" / "summary.json").exists()
+
+
+def test_in_the_background_of_a_shell_ctrl_c_is_for_somebody_else(tmp_path, monkeypatch):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    at_step(monkeypatch, "manual", 9, lambda side: signal.raise_signal(signal.SIGINT))
+    assert trained(tmp_path / "run", "people", "--epochs", "5") == 0
 
 
 def test_the_handlers_are_put_back(tmp_path):

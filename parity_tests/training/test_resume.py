@@ -11,7 +11,7 @@ import pytest
 from handgrad.sides import ManualSide
 from handgrad.torch_side import TorchSide
 from parity_tests.commands.commands import ROOT, refused
-from parity_tests.training.runs import NUMBERS, differing, resumed, trained
+from parity_tests.training.runs import NUMBERS, as_in_a_terminal, differing, resumed, trained
 
 SIDES = {"manual": ManualSide, "torch": TorchSide}
 # Trainings that end in the middle of something: of an epoch, a schedule, an average of losses, a best.
@@ -161,9 +161,11 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def silent(capsys):
-    """Nothing that was printed before a test belongs to what it refuses."""
+def quiet_terminal(capsys):
+    """Nothing that was printed before a test belongs to what it refuses, and Ctrl-C comes through."""
     capsys.readouterr()
+    with as_in_a_terminal():
+        yield
 
 
 @pytest.mark.parametrize(
