@@ -258,3 +258,15 @@ def test_a_checkpoint_is_written_by_the_clock(tmp_path, monkeypatch):
     assert saved[0] == 0
     assert saved[-1] == 12
     assert 3 <= len(saved) <= 7
+
+
+@pytest.mark.parametrize(("at_once", "most"), [(True, 1), (False, 100)])
+def test_losses_are_read_at_once_or_a_hundred_together(tmp_path, monkeypatch, at_once, most):
+    """Reading one waits for an accelerator; a loss that is not finite is found after so many steps all the same."""
+    sizes, read = [], ManualSide.read
+    monkeypatch.setattr(ManualSide, "read", lambda self, losses: sizes.append(len(losses)) or read(self, losses))
+    monkeypatch.setattr(ManualSide, "at_once", at_once)
+    arguments = ("people", "--epochs", "60", "--report-every", "60", "--checkpoint-every", "1000")
+    assert trained(tmp_path / "run", *arguments) == 0
+    # Lines stand at the ends of the first epoch and of the last, after 4 and 240 steps.
+    assert [size for size in sizes if size] == (240 * [1] if at_once else [4, most, most, 36])
