@@ -194,3 +194,19 @@ def test_the_same_seed_gives_the_same_bits(tmp_path, side):
 def test_what_it_refuses(tmp_path, capsys, arguments, says):
     assert re.search(says, refused(capsys, "train", "people", *arguments, "--out", tmp_path / "run"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("every", ["epoch", "step"])
+def test_a_scheduler_that_looks_at_the_loss_is_given_the_one_that_the_run_goes_by(tmp_path, every):
+    """Of the validation part there is none here: it is the loss over all samples, at the end of each epoch or step."""
+    arguments = ("--scheduler", "ReduceLROnPlateau(factor=0.5, patience=0, threshold=0.1)", "--schedule-every", every)
+    assert trained(tmp_path / "run", *MLP, *arguments, "--lr", "3", "--evaluate-every", "1") == 0
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=3.0)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0, threshold=0.1)
+    rates = []
+    for line in lines(tmp_path / "run"):
+        rates.append(optimizer.param_groups[0]["lr"])
+        if every == "step" or line["step"] % 8 == 0:
+            scheduler.step(line["loss"])
+    assert [line["lr"] for line in lines(tmp_path / "run")] == rates
+    assert len(set(rates)) > 2
