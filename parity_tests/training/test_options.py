@@ -199,10 +199,10 @@ def test_what_it_refuses(tmp_path, capsys, arguments, says):
 @pytest.mark.parametrize("every", ["epoch", "step"])
 def test_a_scheduler_that_looks_at_the_loss_is_given_the_one_that_the_run_goes_by(tmp_path, every):
     """Of the validation part there is none here: it is the loss over all samples, at the end of each epoch or step."""
-    arguments = ("--scheduler", "ReduceLROnPlateau(factor=0.5, patience=0, threshold=0.1)", "--schedule-every", every)
+    arguments = ("--scheduler", "ReduceLROnPlateau(factor=0.5, patience=0, threshold=0.5)", "--schedule-every", every)
     assert trained(tmp_path / "run", *MLP, *arguments, "--lr", "3", "--evaluate-every", "1") == 0
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=3.0)
-    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0, threshold=0.1)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0, threshold=0.5)
     rates = []
     for line in lines(tmp_path / "run"):
         rates.append(optimizer.param_groups[0]["lr"])
