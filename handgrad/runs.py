@@ -11,6 +11,7 @@ from typing import Any
 from handgrad import weights
 from handgrad.cli import plain
 from handgrad.data import Data
+from handgrad.data.source import recorded
 from handgrad.errors import UsageError
 from handgrad.experiment import Experiment, State
 
@@ -86,4 +87,8 @@ def _data(data: Data) -> dict[str, Any]:
         "scale": data.scale,
         "labels": data.labels,
         "classes": data.classes,
+        "target": data.target,
+        "target_shift": data.target_shift,
+        "target_scale": data.target_scale,
+        "source": recorded(data),
     }

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def parser() -> cli.Parser:
     """Return the command's options."""
     parser = cli.Parser(prog="train.py", description=__doc__, epilog="Exit status: 0 done, 2 wrong use.")
-    parser.add_argument("name", help="the experiment, see compare.py --list")
+    parser.add_argument("name", nargs="?", help="the experiment, see compare.py --list; none with --csv is a table's")
     parser.add_argument("--side", choices=("manual", "torch", "both"), default="manual", help="default: manual")
     parser.add_argument("--device", default="cpu", help="the torch side's: cpu (default), auto, cuda, cuda:N or mps")
     parser.add_argument(
@@ -37,18 +37,22 @@ def main(arguments: list[str] | None = None) -> int:
 def command(arguments: list[str]) -> int:
     """Parse the arguments, train, and write the run folder."""
     options = parser().parse_args(arguments)
-    from handgrad import experiments, runs
+    from handgrad import runs
+    from handgrad.data import describe
 
-    experiment = cli.configured(experiments.get(options.name), options)
+    experiment = cli.chosen(options)
     if experiment.kind == "forward":
         raise UsageError(f"{experiment.name} is forward only, nothing is trained; run compare.py {experiment.name}")
     if options.side == "manual" and options.device != "cpu":
         raise UsageError(f"--device {options.device}: the manual side runs on the CPU alone; use --side torch or both")
     data = experiment.data()
+    read = describe(data, experiment.name)
     state = experiment.weights(experiment.seed, experiment.network)
     sides = [build(name, experiment, data, state, options.device) for name in sides_of(options.side)]
     found = {}
     with runs.new_folder(options.out) as folder:
+        if not options.json:
+            cli.say(read)
         for side in sides:
             metrics = train(experiment, side, quiet=options.json)
             found[side.name] = {"metrics": metrics, "final_loss": side.report(experiment.report)}
@@ -56,7 +60,7 @@ def command(arguments: list[str]) -> int:
                 folder / side.name if len(sides) > 1 else folder, side.name, experiment, data, metrics, side.state()
             )
     if options.json:
-        print(cli.document("train", experiment.name, experiment.config(), found, "trained"))
+        print(cli.document("train", experiment.name, {**experiment.config(), "read": read}, found, "trained"))
     else:
         print(
             f"{options.out}: config.json, metrics.jsonl and weights.npz" + (" for each side" if len(sides) > 1 else "")
