@@ -7,10 +7,10 @@ import math
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from handgrad import parsing
+from handgrad.data_options import add_data_options, with_data
 from handgrad.errors import UsageError
 
 if TYPE_CHECKING:
@@ -78,12 +78,14 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--inputs", metavar="HOW", help="how the inputs are scaled, e.g. raw; compare.py --list shows which"
     )
-    parser.add_argument("--data", type=Path, metavar="DIR", help="IDX files (MNIST, Fashion-MNIST) for mlp and convnet")
     parser.add_argument("--cell", metavar="CELL", help="rnn, gru or lstm, for char_rnn")
-    parser.add_argument("--sizes", type=parsing.sizes, metavar="N,..,N", help="layer sizes, for layered, xor, mlp")
+    parser.add_argument(
+        "--sizes", type=parsing.sizes, metavar="N,..,N", help="layer sizes, for layered, xor, mlp, tables"
+    )
     parser.add_argument(
         "--published", action="store_true", help="a rule as the tutorial published it, with its mistake"
     )
+    add_data_options(parser)
 
 
 def add_step_options(parser: argparse.ArgumentParser) -> None:
@@ -124,18 +126,26 @@ def with_steps(experiment: "Experiment", options: argparse.Namespace) -> "Experi
     return experiment
 
 
-def configured(experiment: "Experiment", options: argparse.Namespace) -> "Experiment":
-    """Return the experiment with the settings that were given on the command line."""
+def chosen(options: argparse.Namespace) -> "Experiment":
+    """Return the experiment that was named, or else the one on a table of the user's, with the settings given."""
+    from handgrad import experiments
+
+    return configured(None if options.name is None else experiments.get(options.name), options)
+
+
+def configured(experiment: "Experiment | None", options: argparse.Namespace) -> "Experiment":
+    """Return the experiment with the samples and settings that were given on the command line."""
     from dataclasses import replace
 
-    if options.published:
+    if experiment is None and (options.published or options.cell):
+        raise UsageError("--published and --cell change an experiment; give the name of one")
+    if experiment is not None and options.published:
         experiment = experiment.as_published()
+    if experiment is not None and options.cell is not None:
+        experiment = experiment.with_cell(options.cell)
+    experiment = with_data(experiment, options)
     if options.inputs is not None:
         experiment = experiment.with_inputs(options.inputs)
-    if options.data is not None:
-        experiment = experiment.with_folder(options.data)
-    if options.cell is not None:
-        experiment = experiment.with_cell(options.cell)
     if options.sizes is not None:
         experiment = experiment.resized(options.sizes)
     if experiment.kind == "forward":
@@ -144,7 +154,9 @@ def configured(experiment: "Experiment", options: argparse.Namespace) -> "Experi
         if given:
             raise UsageError(f"{experiment.name} is forward only, nothing is trained: leave out --{' --'.join(given)}")
     changes = {name: getattr(options, name) for name in ("epochs", "lr", "seed", "order", "dtype")}
-    return replace(experiment, **{name: value for name, value in changes.items() if value is not None})
+    experiment = replace(experiment, **{name: value for name, value in changes.items() if value is not None})
+    own = any(getattr(options, name) is not None for name in ("csv", "text", "names"))  # taken apart already
+    return experiment if own or not options.validation else experiment.with_validation(options.validation)
 
 
 def say(line: str) -> None:

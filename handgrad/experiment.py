@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from handgrad.data import Data
+from handgrad.data.split import validated
 from handgrad.errors import UsageError
 
 if TYPE_CHECKING:
@@ -176,7 +177,9 @@ class Experiment:
     def resized(self, sizes: tuple[int, ...]) -> "Experiment":
         """Return this experiment with layers of other sizes; the ends must fit the data."""
         if not self.resizable:
-            raise UsageError(f"{self.name} has one fixed network, {self.network}; --sizes is for layered, xor and mlp")
+            raise UsageError(
+                f"{self.name} has one fixed network, {self.network}; --sizes is for layered, xor, mlp and tables"
+            )
         if self.network.published and len(sizes) != 2:
             raise UsageError("the published rule is the gradient of something for one layer only; leave --sizes out")
         ends = (self.network.sizes[0], self.network.sizes[-1])
@@ -200,7 +203,22 @@ class Experiment:
             raise UsageError(f"--data {folder}: {self.name} has its own samples; --data is for mlp and convnet")
         data = self.folder(folder)
         source = f"{folder} ({len(data.inputs):,} samples to train on)"
-        return replace(self, data=lambda: data, source=source, network=self.network_for(self.network, data))
+        return self.with_samples(data, self.network_for(self.network, data), source)
+
+    def with_samples(self, data: Data, network: Network, source: str) -> "Experiment":
+        """Return this experiment on other samples, of which there is one form, with the network that fits them."""
+        title = f"the network and training of {self.name}, on other samples"
+        changes: dict[str, Any] = {"title": title, "source": source, "inputs": {}, "inputs_as": ""}
+        return replace(self, data=lambda: data, network=network, **changes)
+
+    def with_validation(self, share: float) -> "Experiment":
+        """Return this experiment with a share of the samples to train on held out, to look at while it trains."""
+
+        def held_out(load: Callable[[], Data]) -> Callable[[], Data]:
+            return lambda: validated(load(), share, self.seed, self.name)
+
+        forms = {name: held_out(load) for name, load in self.inputs.items()}
+        return replace(self, data=held_out(self.data), inputs=forms)
 
     def with_cell(self, name: str) -> "Experiment":
         """Return this experiment with another recurrent cell."""

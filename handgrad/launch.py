@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from handgrad import checkpoint
 from handgrad.cli import plain
 from handgrad.data import Data
+from handgrad.data.source import fingerprint
 from handgrad.errors import UsageError
 from handgrad.experiment import Experiment, State
 from handgrad.sides import ManualSide, Snapshot
@@ -33,19 +34,19 @@ def trainings(
     experiment: Experiment, sides: Sequence[str], device: str, options: Mapping[str, Any], plan: Plan
 ) -> list[Training]:
     """Return a training of each side, both from copies of the same initial weights."""
-    data = loaded(experiment)
+    data = loaded(experiment, options)
     state = experiment.weights(experiment.seed, experiment.network)
     devices = {"manual": "cpu" if len(sides) > 1 else device, "torch": device}
     return [_training(experiment, data, state, side, devices[side], options, plan) for side in sides]
 
 
-def loaded(experiment: Experiment) -> Data:
-    """Return the experiment's samples; UsageError where a batch would have more than there are."""
-    data = experiment.data()
-    if experiment.batch_size is not None and experiment.batch_size > len(data.inputs):
+def loaded(experiment: Experiment, options: Mapping[str, Any]) -> Data:
+    """Return the experiment's samples; UsageError where a batch was asked for of more than there are."""
+    data, asked = experiment.data(), options["batch_size"]
+    if asked is not None and asked > len(data.inputs):
         raise UsageError(
-            f"--batch-size {experiment.batch_size}: there are {len(data.inputs):,} samples to train on; "
-            f"give at most that many, or leave it out"
+            f"--batch-size {asked}: there are {len(data.inputs):,} samples to train on; give at most that many, "
+            "or leave it out"
         )
     return data
 
@@ -53,7 +54,7 @@ def loaded(experiment: Experiment) -> Data:
 def _training(
     experiment: Experiment, data: Data, state: State, side: str, device: str, options: Mapping[str, Any], plan: Plan
 ) -> Training:
-    config = {"settings": plain(experiment.config()), "samples": data.fingerprint(), "options": dict(options)}
+    config = {"settings": plain(experiment.config()), "samples": fingerprint(data), "options": dict(options)}
     return Training(experiment, data, build(side, experiment, data, state, device), config, plan)
 
 
@@ -118,7 +119,7 @@ def go_on(
     Raises UsageError where settings or samples are no longer what they were.
     """
     name = saved.rest["side"] if side in (None, "both") else str(side)
-    data = loaded(experiment)
+    data = loaded(experiment, options)
     state = experiment.weights(experiment.seed, experiment.network)
     training = _training(experiment, data, state, name, device, options, plan)
     before, now = saved.rest["config"], training.config
@@ -129,7 +130,8 @@ def go_on(
                 f"has {value}; go on with the version that config.json names"
             )
     if before["samples"] != now["samples"]:
-        raise UsageError(f"{saved.folder} was trained on other samples; go on with the files as they were")
+        where = (data.source or {}).get("path", "what comes with this version")
+        raise UsageError(f"{saved.folder} was trained on other samples: {where} is not as it was; bring that back")
     if training.total < (taken := saved.rest["order"]["step"]):
         raise UsageError(
             f"{saved.folder} has taken {taken:,} steps already, more than the {training.total:,} asked for"

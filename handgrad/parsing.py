@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import csv
 import math
 import re
 from typing import Any
@@ -41,6 +42,23 @@ def rate(text: str) -> float:
     if (value := number(text)) <= 0:
         raise argparse.ArgumentTypeError(f"{_shown(text)} is not a number above 0")
     return value
+
+
+def share(text: str) -> float:
+    """Parse a share of the samples, from 0 to below 1."""
+    if not 0 <= (value := number(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{_shown(text)} is not a share from 0 to below 1, such as 0.1")
+    return value
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Parse names with commas between; one that holds a comma is quoted, as in a CSV file."""
+    found = tuple(name.strip() for name in next(csv.reader([text], skipinitialspace=True), []))
+    if not found or not all(found):
+        raise argparse.ArgumentTypeError(f"{_shown(text)} is no list of names with commas between, such as a,b")
+    if len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"{_shown(text)} has a name twice")
+    return found
 
 
 def sizes(text: str) -> tuple[int, ...]:

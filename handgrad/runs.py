@@ -18,6 +18,7 @@ from typing import Any
 from handgrad import checkpoint, weights
 from handgrad.cli import plain
 from handgrad.data import Data
+from handgrad.data.source import recorded
 from handgrad.environment import environment
 from handgrad.errors import UsageError
 from handgrad.experiment import Experiment, State
@@ -172,4 +173,8 @@ def _data(data: Data) -> dict[str, Any]:
         "scale": data.scale,
         "labels": data.labels,
         "classes": data.classes,
+        "target": data.target,
+        "target_shift": data.target_shift,
+        "target_scale": data.target_scale,
+        "source": recorded(data),
     }

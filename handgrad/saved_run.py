@@ -20,6 +20,9 @@ OPTIONS = {
     "char_rnn": ("vocabulary", "embedding_dim", "hidden_size", "cell"),
     "gpt": ("vocabulary", "block_size", "n_embd", "n_head", "n_layer"),
 }
+OPTIONAL = {"convnet": ("classes",)}  # of other images than the digits
+KINDS = ("packaged", "csv", "idx", "text", "names")
+SEQUENCES = ("char_rnn", "gpt")
 LARGEST = 1024  # of any option
 COUNTS = {"two_two_one": 3, "perceptron": 2}  # how many sizes a network has; an mlp has two or more
 
@@ -76,16 +79,20 @@ class Run:
     def _options(self, name: str, part: dict[str, Any]) -> tuple[tuple[str, int | str], ...]:
         """Return what a network's class is given by name; runs of the tutorials' networks may lack the entry."""
         given = part.get("options", {})
-        self._need(isinstance(given, dict) and set(given) == set(OPTIONS.get(name, ())), "options", given)
+        needed, allowed = OPTIONS.get(name, ()), (*OPTIONS.get(name, ()), *OPTIONAL.get(name, ()))
+        self._need(isinstance(given, dict) and set(needed) <= set(given) <= set(allowed), "options", given)
         for option, value in given.items():
             good = (type(value) is int and 0 < value <= LARGEST) or (option == "cell" and isinstance(value, str))
             self._need(good, option, value)
-        return tuple((option, given[option]) for option in OPTIONS.get(name, ()))
+        return tuple((option, given[option]) for option in allowed if option in given)
 
     def _table(self, part: dict[str, Any]) -> Data:
-        if part.get("classes"):  # images or names: no table that a user could type
-            classes = self._texts(part, "classes", (self.network.sizes[-1],))
-            return Data(np.empty((0, 1)), np.empty(0, dtype=np.int64), ("sample",), classes=classes)
+        source = self._source(part)
+        outputs = self.network.sizes[-1]
+        classes = self._texts(part, "classes", (outputs,)) if part.get("classes") else ()
+        if classes and source["kind"] != "csv":  # images or characters: no table that a user could type
+            features = self._texts(part, "features", (1,))
+            return Data(np.empty((0, 1)), np.empty(0, dtype=np.int64), features, classes=classes, source=source)
         count = self.network.sizes[0]
         features = self._texts(part, "features", (count,))
         self._need(len(set(features)) == count, "features", features)
@@ -100,7 +107,30 @@ class Run:
             shift=self._numbers(part, "shift", count),
             scale=scale,
             labels=None if labels is None else (labels[0], labels[1]),
+            classes=classes,
+            **self._target(part),
+            source=source,
         )
+
+    def _source(self, part: dict[str, Any]) -> dict[str, Any]:
+        """Return where the samples were read; runs of the first version lack it."""
+        source = part.get("source", {"kind": "packaged", "sha256": ""})
+        self._need(isinstance(source, dict) and source.get("kind") in KINDS, "source", source)
+        self._need(isinstance(source.get("path", ""), str), "path", source.get("path"))
+        block = source.get("block", 1)
+        self._need(type(block) is int and 0 < block <= LARGEST, "block", block)
+        return dict(source)
+
+    def _target(self, part: dict[str, Any]) -> dict[str, Any]:
+        """Return what turns an output into a number in the target's units; runs of the first version lack it."""
+        name = self._text({"target": "", **part}, "target")
+        found: dict[str, Any] = {"target": name}
+        for key, default in (("target_shift", 0.0), ("target_scale", 1.0)):
+            value = part.get(key, default)
+            self._need(type(value) in (int, float) and math.isfinite(value), key, value)
+            found[key] = float(value)
+        self._need(found["target_scale"] != 0, "target_scale", 0)
+        return found
 
     def _texts(self, part: dict[str, Any], name: str, lengths: tuple[int, ...]) -> tuple[str, ...]:
         values = part.get(name)

@@ -261,6 +261,8 @@ class ManualSide:
 
     def ends(self, rows: Array, loss: Loss) -> State:
         """Return the outputs for some of the samples, and a loss over them."""
-        outputs = self.network(self.inputs[rows])
-        value = Objective(*loss_arguments(loss, False))(outputs, self.targets[rows])
+        logits = self.network(self.inputs[rows])
+        outputs = sigmoid(logits) if self.experiment.from_logits else logits
+        objective = Objective(*loss_arguments(loss, self.experiment.from_logits))
+        value = objective(logits if loss.kind == "cross_entropy" else outputs, self.targets[rows])
         return {"outputs": outputs, "reported loss": np.asarray(value)}

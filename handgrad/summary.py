@@ -22,9 +22,10 @@ def summary(side: "ManualSide | TorchSide", data: Data) -> dict[str, dict[str, A
 
     Classes have an accuracy and a confusion matrix, M[t][p] of class t taken for class p; of the tokens of a text it
     is the share that is guessed right, and the perplexity exp(loss): the network is as unsure as one that draws blindly
-    among so many tokens. Numbers have the root of their mean squared error.
+    among so many tokens. Numbers have the root of their mean squared error, in
+    their own units.
     """
-    return {name: _of(side, data, *part) for name, part in data.parts().items()}
+    return {name: _of(side, data, *part) for name, part in data.parts.items()}
 
 
 def _of(side: "ManualSide | TorchSide", data: Data, inputs: Array, targets: Array) -> dict[str, Any]:
@@ -37,10 +38,11 @@ def _of(side: "ManualSide | TorchSide", data: Data, inputs: Array, targets: Arra
             found |= {"perplexity": float(np.exp(mean)), "accuracy": class_accuracy(outputs, targets)}
     elif data.classes:
         found |= {"accuracy": class_accuracy(outputs, targets), "confusion": class_confusion(outputs, targets).tolist()}
-    elif set(np.unique(targets)) <= {0.0, 1.0} and targets.shape[1:] == (1,):
+    elif data.labels or (not data.target and set(np.unique(targets)) <= {0.0, 1.0} and targets.shape[1:] == (1,)):
         found |= {"accuracy": accuracy(outputs, targets), "confusion": confusion_matrix(outputs, targets).tolist()}
     else:
-        found["root_mean_square"] = float(np.sqrt(((outputs - targets) ** 2).mean()))
+        apart = data.natural(outputs) - data.natural(targets)
+        found["root_mean_square"] = float(np.sqrt((apart**2).mean()))
     return found
 
 

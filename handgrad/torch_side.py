@@ -238,8 +238,10 @@ class TorchSide:
         """Return the outputs for some of the samples, and a loss over them."""
         inputs, targets = self._batch(rows)
         with torch.no_grad():
-            outputs = self.network(inputs)
-            value = Objective(*loss_arguments(loss, False))(outputs, targets)
+            logits = self.network(inputs)
+            outputs = torch.sigmoid(logits) if self.experiment.from_logits else logits
+            objective = Objective(*loss_arguments(loss, self.experiment.from_logits))
+            value = objective(logits if loss.kind == "cross_entropy" else outputs, targets)
         return {"outputs": _to_numpy(outputs), "reported loss": _to_numpy(value)}
 
 

@@ -1,4 +1,4 @@
-"""Names that a network writes: the same on both sides, drawn as the probabilities say."""
+"""Names and text that a network writes: the same on both sides, drawn as the probabilities say."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,10 @@ import pytest
 import manual.networks as by_hand
 import torch_impl.networks as with_autograd
 from handgrad.data.names import ALPHABET, LENGTH
-from handgrad.sampling import sample
+from handgrad.sampling import Writer
+
+WRITER = Writer(tuple(ALPHABET), LENGTH, False)
+sample = WRITER.names
 
 
 def always(token):
@@ -86,3 +89,53 @@ def test_both_sides_write_the_same_names(build):
     with torch.no_grad():
         other = sample(lambda tokens: theirs(torch.tensor(tokens)).numpy(), 20, seed=5)
     assert sample(hand, 20, seed=5) == other
+
+
+# ---------------------------------------------------------------------- running text
+
+
+CHARACTERS = ("\n", " ", "a", "b", "c")
+
+
+def counting(seen):
+    """Return a network that is sure of the next token, counted round and round; `seen` keeps what it was given."""
+
+    def logits(tokens):
+        seen.append(tokens.copy())
+        return 1e4 * np.eye(5)[(tokens + 1) % 5]
+
+    return logits
+
+
+def test_text_has_the_length_asked_for_and_begins_behind_the_end_of_a_line():
+    assert Writer(CHARACTERS, 3, False).text(counting([]), 2, 0, 7) == [" abc\n a"] * 2
+
+
+def test_text_that_has_a_start():
+    assert Writer(CHARACTERS, 3, False).text(counting([]), 1, 0, 4, "bcb") == ["bcbc\n a"]
+
+
+def test_text_without_lines_or_spaces_begins_behind_another_character():
+    scores = counting([])
+    assert Writer(("x", " ", "a", "b", "c"), 3, False).text(scores, 1, 0, 3) == ["abc"]
+    assert Writer(("x", "y", "a", "b", "c"), 3, False).text(scores, 1, 0, 3) == ["yab"]
+
+
+def test_a_window_slides_over_the_text_where_the_network_has_one():
+    for windowed, longest in ((True, 3), (False, 6)):
+        seen = []
+        Writer(CHARACTERS, 3, windowed).text(counting(seen), 1, 0, 6)
+        assert max(tokens.shape[1] for tokens in seen) == longest
+        assert seen[-1][0].tolist() == [0, 1, 2, 3, 4, 0][-longest:]
+
+
+def test_a_start_that_is_longer_than_the_window():
+    seen = []
+    assert Writer(CHARACTERS, 3, True).text(counting(seen), 1, 0, 1, "abcabc") == ["abcabc\n"]
+    assert seen[0].tolist() == [[2, 3, 4]]
+
+
+def test_names_of_another_alphabet_end_as_well():
+    writer = Writer(CHARACTERS, 4, True)
+    assert writer.names(counting([]), 1, 0) == [" ab"]  # cut at the longest name of the training
+    assert Writer(CHARACTERS, 6, True).names(counting([]), 1, 0) == [" abc"]  # and ended by its end

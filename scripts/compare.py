@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handgrad import cli
+from handgrad.data_options import FILES
 from handgrad.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
 def command(arguments: list[str]) -> int:
     """Parse the arguments and do what they ask for."""
     options = parser().parse_args(arguments)
-    if sum([options.list, options.all, options.name is not None]) != 1:
-        raise UsageError("give the name of one experiment, or --list, or --all (see --help)")
+    if sum([options.list, options.all, (options.name or options.csv) is not None]) != 1:
+        raise UsageError("give the name of one experiment, or --list, or --all, or --csv FILE (see --help)")
     if options.list:
         return list_experiments(options)
     if options.trace and options.out:
@@ -55,6 +56,7 @@ def command(arguments: list[str]) -> int:
 def list_experiments(options: argparse.Namespace) -> int:
     """Print a line for each experiment, with the options that it takes beyond the common ones."""
     from handgrad import experiments
+    from handgrad.experiments._table import TAKES_TABLES
 
     found = [experiments.get(name) for name in experiments.names()]
     if options.json:
@@ -64,14 +66,16 @@ def list_experiments(options: argparse.Namespace) -> int:
     for e in found:
         marks = [f"--inputs {'|'.join(e.inputs)}"] if e.inputs else []
         marks += [f"--cell {'|'.join(e.cells)}"] * bool(e.cells) + ["--data"] * (e.folder is not None)
+        marks += ["--csv"] * (e.kind == "training" and e.network.name in TAKES_TABLES)
+        marks += ["--text", "--names"] * (e.network.name in ("char_rnn", "gpt"))
         marks += ["--published"] * bool(e.published) + ["--sizes"] * e.resizable + ["takes minutes"] * e.slow
         print(f"{e.name:16} {e.title}" + (f"  ({', '.join(marks)})" if marks else ""))
     return 0
 
 
-def configured(experiment: "Experiment", options: argparse.Namespace) -> "Experiment":
+def chosen(options: argparse.Namespace) -> "Experiment":
     """Return the experiment with the settings that were given; UsageError where it cannot be compared with them."""
-    experiment = cli.with_steps(cli.configured(experiment, options), options)
+    experiment = cli.with_steps(cli.chosen(options), options)
     if experiment.scheduler is not None and experiment.scheduler.takes_loss:
         raise UsageError(f"--scheduler {experiment.scheduler.name} looks at a loss, which parts; use it with train.py")
     if options.trace and (experiment.accumulate > 1 or experiment.max_norm is not None):
@@ -83,16 +87,17 @@ def configured(experiment: "Experiment", options: argparse.Namespace) -> "Experi
 
 def compare_one(options: argparse.Namespace) -> int:
     """Compare one experiment and print what was found."""
-    from handgrad import experiments, runs
+    from handgrad import runs
     from handgrad.comparison import compare
+    from handgrad.data import describe
     from handgrad.report import document, text
 
-    experiment = configured(experiments.get(options.name), options)
+    experiment = chosen(options)
     with runs.new_folder(options.out) if options.out else nullcontext() as folder:
         comparison = compare(experiment, options.device)
-        whole = cli.document(
-            "compare", experiment.name, experiment.config(), document.results(comparison), document.verdict(comparison)
-        )
+        config = {**experiment.config(), "read": describe(comparison.data, experiment.name)}
+        found, word = document.results(comparison), document.verdict(comparison)
+        whole = cli.document("compare", experiment.name, config, found, word)
         if folder is not None:
             for side, state in (("hand", comparison.final_hand), ("autograd", comparison.final_autograd)):
                 metrics = [{"epoch": r.epoch, "loss": getattr(r, side)} for r in comparison.reports]
@@ -105,12 +110,11 @@ def compare_one(options: argparse.Namespace) -> int:
 
 def trace_one(options: argparse.Namespace) -> int:
     """Trace one step of one experiment and print what was found."""
-    from handgrad import experiments
     from handgrad.isolate import isolate
     from handgrad.report import trace as report
     from handgrad.trace import Trace
 
-    experiment = configured(experiments.get(options.name), options)
+    experiment = chosen(options)
     trace = Trace(experiment, options.device)
     isolated = isolate(trace)
     good = report.in_parity(trace, isolated)
@@ -129,7 +133,7 @@ def compare_all(options: argparse.Namespace) -> int:
     from handgrad.comparison import compare
     from handgrad.report import document, text
 
-    for name in ("published", "inputs", "data", "cell", "sizes", "out", "trace", *cli.STEP_OPTIONS):
+    for name in ("published", "inputs", *FILES, "validation", "cell", "sizes", "out", "trace", *cli.STEP_OPTIONS):
         if getattr(options, name):
             option = name.replace("_", "-")
             raise UsageError(f"--all runs the experiments as they stand; --{option} goes with one experiment's name")
@@ -140,7 +144,7 @@ def compare_all(options: argparse.Namespace) -> int:
             settings = argparse.Namespace(**{**vars(options), "epochs": None, "lr": None, "order": None})
         else:
             settings = options
-        comparison = compare(configured(experiment, settings), options.device)
+        comparison = compare(cli.configured(experiment, settings), options.device)
         good &= comparison.ok
         rows.append({"name": name, "verdict": document.verdict(comparison), **document.results(comparison)})
         if not options.json:

@@ -49,30 +49,32 @@ def command(arguments: list[str]) -> int:
     options = parser().parse_args(joined(arguments))
     import numpy as np
 
+    from handgrad import answers
+    from handgrad.saved_run import SEQUENCES
+
     runs = find_runs(options.run)
     first = next(iter(runs.values()))
-    if first.data.classes:
-        other = (
-            "sample.py lets it write"
-            if first.network.name in ("char_rnn", "gpt")
-            else "compare.py says how many it gets right"
-        )
+    if first.data.features == ("pixel",) or first.network.name in SEQUENCES:
+        writes = first.network.name in SEQUENCES
+        other = "sample.py lets it write" if writes else "compare.py says how many it gets right"
         raise UsageError(f"{options.run} is a run of {first.experiment_name}, on no table of numbers; {other}")
     names = ["manual", "torch"] if options.side == "both" else [options.side]
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused in one line
         raw = samples(options, first)
         inputs = first.data.normalise(raw)
         outputs = {name: predict(name, runs.get(name, first), inputs, options.device) for name in names}
-    if not all(np.isfinite(values).all() for values in (raw, inputs, *outputs.values())):
+        found = {name: answers.answers(first.data, outputs[name]) for name in names}
+    if not all(np.isfinite(values).all() for values in (raw, inputs, *found.values())):
         raise UsageError("the outputs are not finite: the inputs, or the run's weights, are too large; check the units")
     rows: list[dict[str, Any]] = []
     for index in range(len(raw)):
-        values = {name: float(outputs[name][index, 0]) for name in names}
-        row = {"given": raw[index], "inputs": inputs[index], **values}
+        each = {name: found[name][index] for name in names}
+        row = {"given": raw[index], "inputs": inputs[index], **each}
         if len(names) == 2:
-            row["difference"] = abs(values["manual"] - values["torch"])
-        rows.append(row | {"label": first.data.label(next(iter(values.values())))})
+            row["difference"] = float(np.abs(each["manual"] - each["torch"]).max())
+        rows.append(row | {"label": answers.label(first.data, next(iter(each.values())))})
     if options.json:
+        rows = [row | {name: answers.plain(first.data, row[name]) for name in names} for row in rows]
         config = {"run": str(options.run), "features": first.data.features, "units": first.data.units}
         print(cli.document("predict", first.experiment_name, config, rows, "predicted"))
         return 0
@@ -94,6 +96,8 @@ def joined(arguments: list[str]) -> list[str]:
 
 def text(run: "Run", row: dict[str, Any], names: list[str]) -> list[str]:
     """Return the lines for one sample."""
+    from handgrad.answers import shown
+
     units = run.data.units or ("",) * len(run.data.features)
     given = ", ".join(
         f"{f} {v:.10g} {u}".rstrip() for f, v, u in zip(run.data.features, row["given"], units, strict=True)
@@ -102,7 +106,9 @@ def text(run: "Run", row: dict[str, Any], names: list[str]) -> list[str]:
     lines = [given + (f" -> ({', '.join(repr(float(x)) for x in row['inputs'])})" if shifted else "")]
     for name in names:
         by = {"manual": "by hand", "torch": "with autograd"}[name]
-        lines.append(f"  {by:14} {row[name]:.17g}  {row['label']}".rstrip())
+        label = f"{row['label']}: " if run.data.classes else f"{run.data.target} " if not run.data.labels else ""
+        behind = row["label"] if run.data.labels else ""
+        lines.append(f"  {by:14} {label.lstrip()}{shown(run.data, row[name])}  {behind}".rstrip())
     if "difference" in row:
         lines.append(f"  difference     {row['difference']:.1e}")
     return lines
@@ -147,7 +153,8 @@ def samples(options: argparse.Namespace, run: "Run") -> Any:
                 f"needs {len(run.data.features)}: {', '.join(run.data.features)}"
             )
         return np.array([values])
-    if set(run.data.features) != {"weight", "height"}:
+    # A table of the user's may have columns of these names too, in units that nobody knows.
+    if dict(zip(run.data.features, run.data.units, strict=False)) != {"weight": "lb", "height": "in"}:
         raise UsageError(f"{run.experiment_name} does not ask for height and weight; use --input or --csv")
     return np.array([person(metric, imperial, run)])
 
@@ -166,7 +173,7 @@ def person(metric: tuple[Any, Any], imperial: tuple[Any, Any], run: "Run") -> li
 
 
 def predict(side: str, run: "Run", inputs: Any, device: str) -> Any:
-    """Return one side's outputs (N, 1) with the run's weights."""
+    """Return one side's outputs (N, outputs) with the run's weights."""
     if side == "manual":
         from handgrad.sides import predict
 

@@ -25,7 +25,7 @@ def parser() -> cli.Parser:
         epilog="Ctrl-C finishes the step and saves. Exit status: 0 done, 2 wrong use or a training that diverged, "
         "130 interrupted.",
     )
-    parser.add_argument("name", nargs="?", help="the experiment, see compare.py --list")
+    parser.add_argument("name", nargs="?", help="the experiment, see compare.py --list; none with --csv is a table's")
     parser.add_argument("--side", choices=("manual", "torch", "both"), help="default: manual")
     parser.add_argument("--device", default="cpu", help="the torch side's: cpu (default), auto, cuda, cuda:N or mps")
     where = parser.add_mutually_exclusive_group(required=True)
@@ -60,10 +60,14 @@ def main(arguments: list[str] | None = None) -> int:
 def command(arguments: list[str]) -> int:
     """Parse the arguments, and train each side into its folder."""
     options = parser().parse_args(arguments)
+    from handgrad.data import describe
     from handgrad.interrupts import TrainingInterruptedError
 
     trainings = started(options) if options.resume is None else resumed(options)
-    found: dict[str, Any] = {}
+    experiment, found = trainings[0].experiment, {}
+    read = describe(trainings[0].data, experiment.name)
+    if not options.json:
+        cli.say(read)
     try:
         for training in trainings:
             summary = training.run(quiet=options.json)
@@ -74,9 +78,8 @@ def command(arguments: list[str]) -> int:
     except TrainingInterruptedError as interrupted:
         print(f"train.py: {interrupted}", file=sys.stderr)
         return interrupted.status
-    experiment = trainings[0].experiment
     if options.json:
-        print(cli.document("train", experiment.name, experiment.config(), found, "trained"))
+        print(cli.document("train", experiment.name, {**experiment.config(), "read": read}, found, "trained"))
     return 0
 
 
@@ -134,11 +137,7 @@ def resumed(options: argparse.Namespace) -> "list[Training]":
 
 def chosen(options: argparse.Namespace) -> "Experiment":
     """Return the experiment with all settings; UsageError where nothing is trained."""
-    from handgrad import experiments
-
-    if options.name is None:
-        raise UsageError(f"name an experiment: one of {', '.join(experiments.names())}")
-    experiment = cli.configured(experiments.get(options.name), options)
+    experiment = cli.chosen(options)
     if experiment.kind == "forward":
         raise UsageError(f"{experiment.name} is forward only, nothing is trained; run compare.py {experiment.name}")
     if options.steps is not None and options.epochs is not None:

@@ -3,11 +3,13 @@
 import gzip
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from handgrad.data.source import file_digest
 from handgrad.data.table import Data
 from handgrad.errors import UsageError
 
@@ -42,8 +44,9 @@ def idx_folder(folder: Path) -> Data:
     """Return the images in a folder of IDX files, as MNIST and Fashion-MNIST come: 60,000 to train on, 10,000 held out.
 
     The folder holds train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and
-    t10k-labels-idx1-ubyte, each as it is or as .gz; a pixel counts 0 to 255 and is divided by 255. Raises UsageError
-    for a file that is missing, damaged, or does not fit the others.
+    t10k-labels-idx1-ubyte, each as it is or as .gz; a pixel counts 0 to 255 and is divided by 255. There are as many
+    classes as the largest label says, 256 at most. Raises UsageError for a file that is missing, damaged, or does not
+    fit the others.
     """
     images, labels, test_images, test_labels = (_part(folder, part) for part in PARTS)
     for name, pixels, classes in (("train", images, labels), ("t10k", test_images, test_labels)):
@@ -53,34 +56,45 @@ def idx_folder(folder: Path) -> Data:
         raise UsageError(f"{folder}: images of {images.shape[1:]} and of {test_images.shape[1:]} pixels do not fit")
     if not images.size or not test_images.size:
         raise UsageError(f"{folder}: there are no images in it, or none with a pixel")
-    if max(labels.max(), test_labels.max()) > 9:
-        raise UsageError(f"{folder}: a label is {max(labels.max(), test_labels.max())}; the networks tell 0 to 9 apart")
+    count = int(max(labels.max(), test_labels.max())) + 1
+    if count < 2:
+        raise UsageError(f"{folder}: every label is 0, a single class; training needs two or more")
     pixels, test_pixels = (part[:, None] / 255 for part in (images, test_images))
-    return images_data(pixels, labels.astype(np.int64), test_pixels, test_labels.astype(np.int64))
+    data = images_data(pixels, labels.astype(np.int64), test_pixels, test_labels.astype(np.int64), count)
+    digests = {part: file_digest(_path(folder, part)) for part in PARTS}
+    return replace(data, source={"kind": "idx", "path": str(folder.absolute()), "sha256": digests})
 
 
-def images_data(images: Array, classes: Array, test_images: Array, test_classes: Array) -> Data:
-    """Return images (N, 1, height, width) and classes (N,) as samples."""
+def images_data(images: Array, classes: Array, test_images: Array, test_classes: Array, count: int = 10) -> Data:
+    """Return images (N, 1, height, width) and classes (N,), of which there are `count`, as samples."""
     return Data(
         inputs=images,
         targets=classes,
         features=("pixel",),
         test_inputs=test_images,
         test_targets=test_classes,
-        classes=tuple("0123456789"),
+        classes=tuple(map(str, range(count))),
     )
 
 
 def _part(folder: Path, part: str) -> Array:
-    axes = 3 if part.endswith("images") else 1
-    name = f"{part}-idx{axes}-ubyte"
-    for path, opened in ((folder / name, open), (folder / f"{name}.gz", gzip.open)):
+    path = _path(folder, part)
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            return read_idx(file.read(), _axes(part), path)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UsageError(f"{path} cannot be read ({error}); fetch it again") from None
+
+
+def _axes(part: str) -> int:
+    return 3 if part.endswith("images") else 1
+
+
+def _path(folder: Path, part: str) -> Path:
+    name = f"{part}-idx{_axes(part)}-ubyte"
+    for path in (folder / name, folder / f"{name}.gz"):
         if path.is_file():
-            try:
-                with opened(path, "rb") as file:
-                    return read_idx(file.read(), axes, path)
-            except (OSError, EOFError, zlib.error) as error:
-                raise UsageError(f"{path} cannot be read ({error}); fetch it again") from None
+            return path
     raise UsageError(f"{folder} has no {name} and no {name}.gz; name a folder with MNIST's four files")
 
 

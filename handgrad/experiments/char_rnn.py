@@ -1,8 +1,11 @@
 """A recurrent network reads first names letter by letter, and says which letter comes next."""
 
+from dataclasses import replace
+
+from handgrad.data import Data
 from handgrad.data.names import ALPHABET, census
 from handgrad.experiment import Experiment, Loss, Network, Optimizer
-from handgrad.experiments._names import sampled_names
+from handgrad.experiments._names import sampled
 from handgrad.weights import by_network
 
 SIZES = {"embedding_dim": 16, "hidden_size": 48}
@@ -14,6 +17,13 @@ def network(cell: str) -> Network:
     return Network("char_rnn", (len(ALPHABET), *SIZES.values(), len(ALPHABET)), output="identity", options=options)
 
 
+def network_for(network: Network, data: Data) -> Network:
+    """Return the network with the characters of these samples as its vocabulary."""
+    count = len(data.classes)
+    options = dict(network.options) | {"vocabulary": count}
+    return replace(network, sizes=(count, *network.sizes[1:-1], count), options=tuple(options.items()))
+
+
 EXPERIMENT = Experiment(
     name="char_rnn",
     title="a recurrent network learns to write first names, letter by letter",
@@ -21,6 +31,7 @@ EXPERIMENT = Experiment(
     kind="training",
     data=census,
     network=network("gru"),
+    network_for=network_for,
     cells={cell: network(cell) for cell in ("rnn", "gru", "lstm")},
     weights=by_network,
     loss=Loss("classes"),
@@ -31,5 +42,5 @@ EXPERIMENT = Experiment(
     batch_size=64,
     order="shuffle",
     dtype="float32",
-    remarks=sampled_names,
+    remarks=sampled,
 )

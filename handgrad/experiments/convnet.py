@@ -10,11 +10,13 @@ from handgrad.weights import by_network
 
 
 def network_for(network: Network, data: Data) -> Network:
-    """Return the network for images of this size; UsageError where they are not square, or too small to pool twice."""
+    """Return the network for such images; UsageError where they are not square, or too small to pool twice."""
     height, width = data.inputs.shape[2:]
     if height != width or height < 4:
         raise UsageError(f"convnet takes square images of 4 x 4 or more, but these are {height} x {width}")
-    return replace(network, sizes=(height * width, network.sizes[-1]), options=(("image_size", height),))
+    classes = len(data.classes)
+    options = (("image_size", height), ("classes", classes))
+    return replace(network, sizes=(height * width, classes), options=options)
 
 
 EXPERIMENT = Experiment(

@@ -1,12 +1,14 @@
 """A small GPT reads first names letter by letter, and says which letter comes next."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from handgrad.data import Data
 from handgrad.data.names import ALPHABET, LENGTH, census
 from handgrad.experiment import Experiment, Loss, Network, Optimizer
-from handgrad.experiments._names import sampled_names
+from handgrad.experiments._names import sampled
 from handgrad.weights import by_network
 
 if TYPE_CHECKING:
@@ -18,8 +20,15 @@ OPTIONS = (
 )
 
 
+def network_for(network: Network, data: Data) -> Network:
+    """Return the network with the characters of these samples as its vocabulary, and a position for each of a row."""
+    count = len(data.classes)
+    options = dict(network.options) | {"vocabulary": count, "block_size": data.inputs.shape[1]}
+    return replace(network, sizes=(count, *network.sizes[1:-1], count), options=tuple(options.items()))
+
+
 def remarks(comparison: "Comparison") -> list[str]:
-    """Return why free runs part, with the gradient that is nothing but rounding, and the names that were drawn."""
+    """Return why free runs part, with the gradient that is nothing but rounding, and what both sides write."""
     hand, autograd = (comparison.lockstep.first_gradients(side) for side in ("hand", "autograd"))
     name = "h.0.attn.in_proj_bias"
     keys = slice(EMBEDDING, 2 * EMBEDDING)  # the biases of query, key and value stand one behind the other
@@ -33,7 +42,7 @@ def remarks(comparison: "Comparison") -> list[str]:
         f"steps of full length come of it. Running free the sides end {apart} apart, as a twin does that started one",
         f"rounding away ({twin}), while every step from one and the same state agrees.",
         "",
-        *sampled_names(comparison),
+        *sampled(comparison),
     ]
 
 
@@ -44,6 +53,7 @@ EXPERIMENT = Experiment(
     kind="training",
     data=census,
     network=Network("gpt", (len(ALPHABET), EMBEDDING, len(ALPHABET)), output="identity", options=OPTIONS),
+    network_for=network_for,
     weights=by_network,
     loss=Loss("classes"),
     report=Loss("classes"),

@@ -15,8 +15,8 @@ def data() -> Data:
 
 
 def network_for(network: Network, data: Data) -> Network:
-    """Return the network with as many inputs as an image has pixels."""
-    return replace(network, sizes=(data.inputs.shape[1], *network.sizes[1:]))
+    """Return the network with as many inputs as an image has pixels, and an output for each class."""
+    return replace(network, sizes=(data.inputs.shape[1], *network.sizes[1:-1], len(data.classes)))
 
 
 EXPERIMENT = Experiment(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.comparison import Comparison
-from handgrad.data import Data, contradictions
+from handgrad.data import Data, contradictions, describe
 from handgrad.experiment import Experiment
 from handgrad.lockstep import Row
 from handgrad.metrics import accuracy, class_accuracy
@@ -16,6 +16,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 EPOCHS_SHOWN = 11
 ENTRIES_SHOWN = 12  # of one tensor; of a larger one, the entry that is furthest apart
 SAMPLES_SHOWN = 12
+PARTS = {"train": "on the samples", "validate": "on those to validate", "test": "on the held-out samples"}
 
 
 def digits(value: float, dtype: str) -> str:
@@ -40,8 +41,11 @@ def title(experiment: Experiment) -> list[str]:
 
 
 def warnings_of_data(data: Data) -> list[str]:
-    """Return a warning for rows that contradict each other; no training can get them right."""
-    if data.labels is None:
+    """Return a warning for rows that contradict each other; no training can get them right.
+
+    Of a table that was read from a file the samples' line counts them: its rows have other numbers once it is split.
+    """
+    if data.labels is None or data.source is not None:
         return []
     groups = contradictions(data.inputs, data.targets)
     lines = []
@@ -62,6 +66,8 @@ def full(comparison: Comparison) -> Iterator[str]:
     experiment = comparison.experiment
     yield from title(experiment)
     yield f"  devices   by hand: NumPy on the CPU; with autograd: PyTorch on {comparison.device}"
+    if experiment.kind != "forward":
+        yield f"  samples   {describe(comparison.data, experiment.name)}"
     yield from warnings_of_data(comparison.data)
     if experiment.kind != "forward":
         yield from ("", *_losses(comparison))
@@ -149,29 +155,18 @@ def _predictions(comparison: Comparison) -> Iterator[str]:
 
 
 def _classes(comparison: Comparison) -> Iterator[str]:
-    data = comparison.data
     yield "Share of right classes, each side with its own weights"
-    for name, inputs, targets in (
-        ("on the samples", data.inputs, data.targets),
-        ("on the held-out samples", data.test_inputs, data.test_targets),
-    ):
-        if inputs is not None and targets is not None:
-            hand, autograd = (class_accuracy(outputs, targets) for outputs in comparison.outputs(inputs))
-            yield f"  {name} ({len(inputs):,}): by hand {hand:.4f}, with autograd {autograd:.4f}"
+    for part, (inputs, targets) in comparison.data.parts.items():
+        hand, autograd = (class_accuracy(outputs, targets) for outputs in comparison.outputs(inputs))
+        yield f"  {PARTS[part]} ({len(inputs):,}): by hand {hand:.4f}, with autograd {autograd:.4f}"
 
 
 def _accuracies(comparison: Comparison) -> Iterator[str]:
-    data = comparison.data
-    if data.labels is None or comparison.experiment.kind == "forward":
+    if comparison.data.labels is None or comparison.experiment.kind == "forward":
         return
-    sets = [
-        ("on the samples", data.inputs, data.targets),
-        ("on the held-out samples", data.test_inputs, data.test_targets),
-    ]
-    for name, inputs, targets in sets:
-        if inputs is not None and targets is not None:
-            hand, autograd = (accuracy(outputs, targets) for outputs in comparison.outputs(inputs))
-            yield f"  accuracy {name} ({len(inputs):,}): by hand {hand:.4f}, with autograd {autograd:.4f}"
+    for part, (inputs, targets) in comparison.data.parts.items():
+        hand, autograd = (accuracy(outputs, targets) for outputs in comparison.outputs(inputs))
+        yield f"  accuracy {PARTS[part]} ({len(inputs):,}): by hand {hand:.4f}, with autograd {autograd:.4f}"
 
 
 def verdict(comparison: Comparison) -> str:

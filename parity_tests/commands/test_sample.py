@@ -8,6 +8,7 @@ import pytest
 
 from handgrad import experiments, runs
 from handgrad.data.names import read
+from handgrad.saved_run import Run
 from parity_tests.commands.commands import document, refused, run
 from parity_tests.data.test_images import idx
 
@@ -133,6 +134,25 @@ def test_the_network_fits_itself_to_the_images(images, capsys, name, sizes):
     assert status == 0
     assert found["config"]["network"]["sizes"] == sizes
     assert "24 samples" in found["results"]["source"]
+
+
+@pytest.mark.parametrize(("name", "sizes"), [("mlp", [81, 32, 27]), ("convnet", [81, 27])])
+def test_images_of_more_than_ten_classes(images, capsys, tmp_path, name, sizes):
+    """As EMNIST's letters, 1 to 26: the network has an output for each number up to the largest."""
+    (images / "train-labels-idx1-ubyte").write_bytes(idx(np.arange(24) + 3))
+    status, out, _ = run(capsys, "compare", name, "--data", images, "--epochs", "1", "--json")
+    found = document(out)
+    assert (status, found["config"]["network"]["sizes"]) == (0, sizes)
+    assert "32 images of " in found["config"]["read"]
+    assert "27 classes (0 1, 1 1" in found["config"]["read"]
+    given = ("--data", images, "--validation", "0.25", "--epochs", "1", "--side", "both")
+    status, out, _ = run(capsys, "train", name, *given, "--out", tmp_path / "run")
+    assert "18 to train, 6 to validate, 8 to test" in out.splitlines()[0]
+    saved = Run(tmp_path / "run" / "torch")
+    assert saved.data.classes == tuple(map(str, range(27)))
+    assert saved.data.source["kind"] == "idx"
+    assert len(set(saved.data.source["sha256"].values())) == 4
+    assert "no table" in refused(capsys, "predict", tmp_path / "run", "--input", "1")
 
 
 def test_data_that_does_not_go_with_it(images, capsys):

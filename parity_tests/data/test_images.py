@@ -1,6 +1,7 @@
 """The digits, and folders of IDX files: right, missing, damaged."""
 
 import gzip
+import hashlib
 import struct
 import sys
 
@@ -117,7 +118,6 @@ def test_damaged_gzip(folder, content):
     ("name", "array", "says"),
     [
         ("train-labels-idx1-ubyte", np.zeros(5), "6 train images but 5 labels"),
-        ("train-labels-idx1-ubyte", np.full(6, 10), "a label is 10"),
         ("train-images-idx3-ubyte", np.zeros((6, 4, 5)), r"\(4, 5\) and of \(3, 5\)"),
     ],
 )
@@ -126,6 +126,35 @@ def test_files_that_do_not_fit(folder, name, array, says):
     (path / name).write_bytes(idx(array))
     with pytest.raises(UsageError, match=says):
         idx_folder(path)
+
+
+@pytest.mark.parametrize("largest", [1, 25, 255])
+def test_as_many_classes_as_the_largest_label_says(folder, largest):
+    path, _ = folder
+    for part, count in (("train-labels-idx1-ubyte", 6), ("t10k-labels-idx1-ubyte", 4)):
+        (path / part).write_bytes(idx(np.arange(count) % 2))
+    (path / "t10k-labels-idx1-ubyte.gz").unlink()
+    (path / "t10k-labels-idx1-ubyte").write_bytes(idx([0, 1, largest, 0]))
+    data = idx_folder(path)
+    assert data.classes == tuple(map(str, range(largest + 1)))
+    assert data.test_targets.max() == largest
+
+
+def test_a_single_class(folder):
+    path, _ = folder
+    (path / "train-labels-idx1-ubyte").write_bytes(idx(np.zeros(6)))
+    (path / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(np.zeros(4))))
+    with pytest.raises(UsageError, match="every label is 0, a single class"):
+        idx_folder(path)
+
+
+def test_the_source_has_the_digest_of_each_file(folder):
+    path, _ = folder
+    data = idx_folder(path)
+    assert data.source["path"] == str(path)
+    packed = hashlib.sha256((path / "t10k-labels-idx1-ubyte.gz").read_bytes()).hexdigest()
+    assert data.source["sha256"]["t10k-labels"] == packed
+    assert len(set(data.source["sha256"].values())) == 4
 
 
 def test_no_images_at_all(folder):

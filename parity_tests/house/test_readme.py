@@ -1,6 +1,7 @@
 """What the README shows is what the commands print, and what it names exists."""
 
 import re
+import shlex
 
 import numpy as np
 import pytest
@@ -73,6 +74,25 @@ def test_check_prints_what_the_readme_shows_of_the_file_in_it(capsys, tmp_path):
         assert words(shown) == words(line) if in_table else alike(shown, line), line
     wrong = [line.split()[0] for line in quoted if line.endswith("wrong")]
     assert wrong == ["dz1", "db1", "dW1"]
+
+
+def test_the_commands_on_your_own_data_print_what_the_readme_shows(capsys, tmp_path, monkeypatch):
+    """All four of them as they stand there, and the book is this README."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "handgrad").symlink_to(ROOT / "handgrad")
+    (tmp_path / "book.txt").write_text(README.replace("Every", "It was") * 2, encoding="utf-8")
+    section = README.split("## Your own data")[1].split("\n## ")[0]
+    printed = []
+    for name, arguments in re.findall(r"^    python scripts/(\w+)\.py (.*)$", section, re.M):
+        given = shlex.split(arguments)
+        if "20" in given and "--text" in given:
+            given[given.index("20")] = "1"  # the rest takes longer, and prints nothing that is shown
+        status, out, err = run(capsys, name, *given)
+        assert (status, err) == (0, "")
+        printed.append(out.splitlines())
+    assert len(printed) == 4
+    check(BLOCKS[4], printed[0] + printed[1])
+    assert printed[3][0].startswith("It was")
 
 
 def test_the_twins_in_the_readme():

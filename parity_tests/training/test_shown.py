@@ -61,7 +61,7 @@ def test_json_shows_nothing_else(tmp_path):
     out, sent = on_a_terminal([*COMMAND, "--json", "--out", str(tmp_path / "run")])
     assert sent == ""
     found = json.loads(out)["results"]["manual"]
-    assert found["summary"]["training"]["accuracy"] == 1.0
+    assert found["summary"]["train"]["accuracy"] == 1.0
     assert found["metrics"][-1]["step"] == 1200
 
 

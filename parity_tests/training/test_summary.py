@@ -25,8 +25,8 @@ def test_classes_have_an_accuracy_and_a_confusion_matrix(name):
     data, sides = sides_of(name)
     for side in sides:
         found = summary(side, data)
-        assert list(found) == ["training", "test"]
-        for part, (inputs, targets) in data.parts().items():
+        assert list(found) == ["train", "test"]
+        for part, (inputs, targets) in data.parts.items():
             outputs = side.predict(inputs)
             guess = outputs.argmax(axis=1) if name == "mlp" else outputs[:, 0] > 0.5
             assert found[part]["samples"] == len(targets)
@@ -52,7 +52,7 @@ def test_numbers_have_the_root_of_their_mean_square():
     data, sides = sides_of("trial_and_error")
     for side in sides:
         wanted = root_mean_squared_error(data.targets, side.predict(data.inputs))
-        assert summary(side, data)["training"]["root_mean_square"] == pytest.approx(wanted, rel=1e-14)
+        assert summary(side, data)["train"]["root_mean_square"] == pytest.approx(wanted, rel=1e-14)
 
 
 def test_what_does_not_count_is_not_counted():
