@@ -18,6 +18,7 @@ from handgrad.experiment import Experiment, Loss
 from handgrad.loop import run
 from handgrad.sides import ManualSide
 from handgrad.torch_side import TorchSide
+from parity_tests.sides import as_array
 
 NUMBERS: dict[str, Any] = json.loads((Path(__file__).parent / "numbers.json").read_text(encoding="utf-8"))
 SIDES = ["manual", "torch"]
@@ -39,7 +40,7 @@ def close(name: str, actual: Any, wanted: Any) -> None:
     tolerance = {"rtol": 0.0, "atol": 0.0} | NUMBERS[name]["tol"]
     wanted = np.asarray(wanted, dtype=float)
     assert np.shape(actual) == wanted.shape, (np.shape(actual), wanted.shape)
-    np.testing.assert_allclose(np.asarray(actual, dtype=float), wanted, **tolerance, err_msg=name)
+    np.testing.assert_allclose(as_array(actual).astype(float), wanted, **tolerance, err_msg=name)
 
 
 def side_of(which: str, experiment: Experiment, device: str = "cpu") -> ManualSide | TorchSide:
