@@ -1,4 +1,7 @@
-"""Every network takes a step on `meta`, a device without numbers: nothing in it is left on the CPU."""
+"""Every network takes a step on `meta`, a device without numbers: nothing that is computed with is left on the CPU.
+
+Indices and masks of the CPU it lets pass; the pretend device of test_on_pretend.py refuses them too.
+"""
 
 import pkgutil
 from importlib import import_module

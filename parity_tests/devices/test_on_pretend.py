@@ -10,6 +10,7 @@ import pytest
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from handgrad.experiment import Scheduler
+from handgrad.sides import parts
 from parity_tests.devices.every import Constant, side, variants
 from parity_tests.devices.pretend import LOG, Pretend
 
@@ -79,6 +80,17 @@ def test_a_step_copies_its_batch_and_waits_for_nothing(name, changes):
         assert log(lambda rows=rows, found=found: found.append(one.step(rows))) == BRING
         assert log(one.schedule) == []
         assert log(found[0].item) == ["read"]
+
+
+@pytest.mark.parametrize("accumulate", [1, 2, 3, 7])
+def test_a_batch_in_parts_has_those_of_the_hand_written_side(accumulate, monkeypatch):
+    """One copy brings the whole of it, and it is cut where numpy.array_split cuts."""
+    one, rows, sizes = both("mlp", accumulate=accumulate)[1], np.arange(5), []
+    for name in ("gradients", "add_gradients"):
+        right = getattr(one.trainer, name)
+        monkeypatch.setattr(one.trainer, name, lambda x, *rest, right=right: sizes.append(len(x)) or right(x, *rest))
+    one.step(rows)
+    assert sizes == [len(part) for part in parts(rows, accumulate)]
 
 
 def test_a_batch_that_was_expected_is_there_already():

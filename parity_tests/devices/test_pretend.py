@@ -10,6 +10,7 @@ from parity_tests.devices.pretend import MISSING
 
 QUICK = (
     "devices/test_on_pretend.py",
+    "devices/test_moved.py",
     "devices/test_batches.py",
     "nn/loss/test_regression.py",
     "nn/loss/test_classification.py",
