@@ -23,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
     name: str = config.getoption("--device")
     if not re.fullmatch(r"cpu|cuda(:\d+)?|mps|pretend", name):  # a slip would skip nearly everything, and stay green
         raise pytest.UsageError(f"--device {name!r}: use cpu, cuda, cuda:N or mps")
-    chosen.NAME = name
+    chosen.choose(name)
     if name == "pretend":  # for the tests of the tests: see parity_tests/devices/pretend.py
         from parity_tests.devices.pretend import register
 

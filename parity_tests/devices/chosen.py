@@ -11,6 +11,20 @@ import pytest
 NAME = "cpu"
 
 
+def choose(name: str) -> None:
+    """Let this be the device, also of what handgrad puts on the CPU where no device is named."""
+    global NAME
+    NAME = name
+    if name == "cpu":
+        return
+    from handgrad.comparison import Comparison, compare
+    from handgrad.torch_side import TorchSide
+    from handgrad.trace import Trace
+
+    for function in (TorchSide.__init__, Comparison.__init__, compare, Trace.__init__):
+        function.__defaults__ = tuple(name if value == "cpu" else value for value in function.__defaults__)
+
+
 def device(dtype: str = "float64") -> str:
     """Return the device; where it is absent or lacks the dtype, skip the test that asks, with the reason."""
     reason = refused(dtype)

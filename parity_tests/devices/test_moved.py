@@ -3,6 +3,10 @@
 import pytest
 import torch
 
+from handgrad import experiments
+from handgrad.comparison import compare
+from handgrad.torch_side import TorchSide
+from handgrad.trace import Trace
 from manual import nn
 from parity_tests.devices import chosen
 from parity_tests.optim.twins import Twins
@@ -49,6 +53,14 @@ def test_what_a_test_makes_by_itself():
 def test_what_a_test_makes_that_asks_for_the_device(device):
     assert torch.device(device).type == HERE
     assert torch.tensor([1.0]).device.type == "cpu"
+
+
+def test_what_an_experiment_is_given_no_device_for():
+    experiment = experiments.get("alice")
+    assert Trace(experiment).device.type == compare(experiment).device.type == HERE
+    state = experiment.weights(0, experiment.network)
+    assert TorchSide(experiment, experiment.data(), state).device.type == HERE
+    assert Trace(experiment).wide_side().device.type == "cpu", "the truth"
 
 
 def test_the_hand_written_side_has_arrays():
