@@ -136,7 +136,8 @@ class TorchSide:
     def _differentiate(self, rows: Array) -> Tensor:
         if self.experiment.accumulate == 1:
             return self.trainer.gradients(*self.batches.take(rows))
-        count = self.objective.count(self.batches.targets[torch.as_tensor(rows)])  # on the CPU: nothing to wait for
+        index = torch.as_tensor(rows, device="cpu")  # where the targets lie: there is nothing to wait for
+        count = self.objective.count(self.batches.targets[index])
         self.trainer.optimizer.zero_grad()
         batch = (tensor.tensor_split(self.experiment.accumulate) for tensor in self.batches.take(rows))
         shares = [self.trainer.add_gradients(x, t, count) for x, t in zip(*batch, strict=True) if len(t)]
