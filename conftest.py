@@ -2,9 +2,14 @@
 
 import os
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from parity_tests.devices import chosen
+
+ROOT = Path(__file__).parent
 pytest_plugins = ["handgrad.pytest_plugin"]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the networks are small: more threads only cost
@@ -17,8 +22,48 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     name: str = config.getoption("--device")
-    if not re.fullmatch(r"cpu|cuda(:\d+)?|mps", name):  # a slip would skip nearly everything, and stay green
+    if not re.fullmatch(r"cpu|cuda(:\d+)?|mps|pretend", name):  # a slip would skip nearly everything, and stay green
         raise pytest.UsageError(f"--device {name!r}: use cpu, cuda, cuda:N or mps")
+    chosen.choose(name)
+    if name == "pretend":  # for the tests of the tests: see parity_tests/devices/pretend.py
+        from parity_tests.devices.pretend import register
+
+        register()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what is for another device than this run's, with the reason."""
+    for item in items:
+        reason = _not_here(item)
+        if reason is not None:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _not_here(item: pytest.Item) -> str | None:
+    if item.get_closest_marker("gpu"):
+        return chosen.no_gpu()
+    if item.get_closest_marker("pretend") and chosen.NAME != "pretend":
+        return "on the pretend device alone: test_pretend.py runs it there"
+    if chosen.NAME == "cpu":
+        return None
+    only = item.get_closest_marker("cpu_only")
+    stays = only.args[0] if only else chosen.stays(item.path.relative_to(ROOT / "parity_tests").as_posix())
+    if stays is not None and "device" not in getattr(item, "fixturenames", ()):
+        return f"on the CPU alone: {stays}"
+    given = getattr(item, "callspec", None)
+    dtype = given.params.get("dtype") if given is not None else None
+    return chosen.refused(dtype if isinstance(dtype, str) else "float64")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let a test's tensors be made on the device, where it does not place them itself."""
+    if chosen.NAME == "cpu" or "device" in getattr(item, "fixturenames", ()):
+        return (yield)
+    import torch
+
+    with torch.device(chosen.NAME):
+        return (yield)
 
 
 @pytest.fixture(params=["float64", "float32"])
@@ -30,14 +75,4 @@ def dtype(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def device(request: pytest.FixtureRequest) -> str:
     """The device of autograd's side; a test is skipped, with the reason, where it is absent or lacks the dtype."""
-    import torch
-
-    from torch_impl.device import pick_device
-
-    name: str = request.config.getoption("--device")
-    precision = request.getfixturevalue("dtype") if "dtype" in request.fixturenames else "float64"
-    try:
-        pick_device(name, getattr(torch, precision))
-    except ValueError as error:
-        pytest.skip(str(error))
-    return name
+    return chosen.device(request.getfixturevalue("dtype") if "dtype" in request.fixturenames else "float64")

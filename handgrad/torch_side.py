@@ -14,9 +14,10 @@ from handgrad.build import build
 from handgrad.data import Data
 from handgrad.errors import UsageError
 from handgrad.experiment import Experiment, Loss, Network, State
-from handgrad.sides import CHUNK, Snapshot, each_leaf, in_chunks, loss_arguments, optimizer_state, parts
+from handgrad.sides import CHUNK, Snapshot, each_leaf, in_chunks, loss_arguments, optimizer_state
 from handgrad.weights import from_network, to_network
-from torch_impl.device import full_precision, pick_device
+from torch_impl.batches import Batches, to_tensor
+from torch_impl.device import FULL_PRECISION, full_precision, pick_device
 from torch_impl.objective import Objective
 from torch_impl.trainer import Trainer
 
@@ -38,15 +39,6 @@ def predict(network: Network, state: Mapping[str, Array], inputs: Array, dtype: 
     module.load_state_dict({name: torch.tensor(value) for name, value in named.items()})
     with torch.no_grad():
         return _to_numpy(module(to_tensor(inputs, getattr(torch, dtype), device)))
-
-
-def to_tensor(values: Array, dtype: torch.dtype, device: torch.device | str) -> Tensor:
-    """Return a copy of an array as a tensor: floats in `dtype`, tokens and classes as they are.
-
-    torch.tensor copies; torch.from_numpy would share memory with the other side.
-    """
-    floats = np.asarray(values).dtype.kind == "f"
-    return torch.tensor(values, dtype=dtype if floats else None, device=device)
 
 
 class TorchSide:
@@ -74,10 +66,28 @@ class TorchSide:
         self.scheduler: Any = None
         if experiment.scheduler is not None:
             self.scheduler = experiment.scheduler.build(torch.optim.lr_scheduler, optimizer)
-        self.inputs, self.targets = self._tensor(data.inputs), self._tensor(data.targets)
+        self.batches = Batches(data.inputs, data.targets, self.dtype, self.device)
         self.load(state)
         self.named: list[tuple[str, nn.Parameter]] = list(self.network.named_parameters())
         self.parameters = [parameter for _, parameter in self.named]
+
+    @property
+    def inputs(self) -> Tensor:
+        """All inputs, on the device; a step brings its own rows there and no others."""
+        return self.batches.whole[0]
+
+    @inputs.setter
+    def inputs(self, values: Tensor) -> None:
+        self.batches.replace(values, self.batches.targets)
+
+    @property
+    def targets(self) -> Tensor:
+        """All targets, on the device."""
+        return self.batches.whole[1]
+
+    @targets.setter
+    def targets(self, values: Tensor) -> None:
+        self.batches.replace(self.batches.inputs, values)
 
     def _tensor(self, values: Array) -> Tensor:
         return to_tensor(values, self.dtype, self.device)
@@ -114,7 +124,8 @@ class TorchSide:
         return _to_numpy(torch.cat([grad.reshape(-1) for grad in grads]))
 
     def expect(self, rows: Array) -> None:
-        """Prepare for a step on these rows."""
+        """Start to bring these rows to the device, where they do not lie yet, for the step that comes next."""
+        self.batches.expect(rows)
 
     def step(self, rows: Array) -> Tensor:
         """Train on these rows and return the loss before the update, still on its device: reading it waits for it."""
@@ -124,18 +135,13 @@ class TorchSide:
 
     def _differentiate(self, rows: Array) -> Tensor:
         if self.experiment.accumulate == 1:
-            return self.trainer.gradients(*self._batch(rows))
-        count = self.objective.count(self._batch(rows)[1])
+            return self.trainer.gradients(*self.batches.take(rows))
+        index = torch.as_tensor(rows, device="cpu")  # where the targets lie: there is nothing to wait for
+        count = self.objective.count(self.batches.targets[index])
         self.trainer.optimizer.zero_grad()
-        shares = [self._share(part, count) for part in parts(rows, self.experiment.accumulate)]
+        batch = (tensor.tensor_split(self.experiment.accumulate) for tensor in self.batches.take(rows))
+        shares = [self.trainer.add_gradients(x, t, count) for x, t in zip(*batch, strict=True) if len(t)]
         return sum(shares[1:], shares[0])
-
-    def _share(self, rows: Array, count: float) -> Tensor:
-        return self.trainer.add_gradients(*self._batch(rows), count)
-
-    def _batch(self, rows: Array) -> tuple[Tensor, Tensor]:
-        index = torch.as_tensor(rows, device=self.device)
-        return self.inputs[index], self.targets[index]
 
     @property
     def at_once(self) -> bool:
@@ -144,7 +150,7 @@ class TorchSide:
 
     def describe(self) -> str:
         """Return what computes, for people."""
-        return f"PyTorch on {self.device}, {torch.get_num_threads()} threads, float32 at full precision (TF32 off)"
+        return f"PyTorch on {self.device}, {torch.get_num_threads()} threads, {FULL_PRECISION}"
 
     def read(self, losses: Sequence[Tensor]) -> list[float]:
         """Return the losses that steps have returned, as numbers; all are fetched at once."""
@@ -236,7 +242,7 @@ class TorchSide:
 
     def ends(self, rows: Array, loss: Loss) -> State:
         """Return the outputs for some of the samples, and a loss over them."""
-        inputs, targets = self._batch(rows)
+        inputs, targets = self.batches.take(rows)
         with torch.no_grad():
             logits = self.network(inputs)
             outputs = torch.sigmoid(logits) if self.experiment.from_logits else logits

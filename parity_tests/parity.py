@@ -21,6 +21,7 @@ import torch
 
 import manual.nn
 from manual.module import Module
+from parity_tests.devices import chosen
 from parity_tests.sides import (
     Array,
     Case,
@@ -59,7 +60,7 @@ def check(
     build: Callable[[Any], Any],
     *inputs: Any,
     dtype: str = "float64",
-    device: str = "cpu",
+    device: str | None = None,
     seed: int = 1,
     training: bool = True,
     unused: tuple[int, ...] = (),
@@ -68,6 +69,7 @@ def check(
 ) -> None:
     """Assert parity of `build(manual.nn)` with `build(torch.nn)` on these inputs and options of forward.
 
+    Autograd's side runs on `device`, else on the one that the run has chosen; the truth stays on the CPU.
     `unused` names, by number, outputs that get no gradient; `spread` is the parameters' standard deviation.
     """
     hand, theirs = build(manual.nn), build(torch.nn)
@@ -90,7 +92,7 @@ def check_module(
     theirs: torch.nn.Module,
     *inputs: Any,
     dtype: str = "float64",
-    device: str = "cpu",
+    device: str | None = None,
     seed: int = 1,
     training: bool = True,
     unused: tuple[int, ...] = (),
@@ -98,6 +100,7 @@ def check_module(
     **options: Any,
 ) -> None:
     """Assert parity of one module with its twin, as `check` does; the weights of both are drawn anew."""
+    device = device or chosen.device(dtype)
     _check(hand.train(training), theirs.train(training), Case(inputs, options, seed, unused), dtype, device, spread)
 
 
@@ -117,7 +120,7 @@ def check_exact(
         y, saved = hand.forward(*case.given(dtype), **case.keywords(dtype))
         upstream = each(lambda u: np.round(3 * u), case.upstream(y, dtype))
         values = named(y, hand, leaves(hand.backward(upstream, saved)))
-        for name, value in autograd(theirs, case, upstream, dtype).items():
+        for name, value in autograd(theirs, case, upstream, dtype, chosen.device(dtype)).items():
             assert np.array_equal(values[name], value), f"{name}: not the same bits in {dtype}"
 
 
@@ -131,7 +134,8 @@ def check_refused(
 ) -> None:
     """Assert that torch refuses this, in the constructor or in forward, and that we do with `error` and `match`."""
     case = Case(inputs, options)
-    with pytest.raises(Exception):  # noqa: B017, PT011 - torch's own kinds and words are many; ours are what is tested
+    # torch's own kinds and words are many; ours are what is tested. And what is refused is no matter of the device.
+    with torch.device("cpu"), pytest.raises(Exception):  # noqa: B017, PT011
         build(torch.nn)(
             *(each(torch.tensor, part) for part in case.given(dtype)),
             **{name: torch.tensor(o) if isinstance(o, np.ndarray) else o for name, o in case.keywords(dtype).items()},

@@ -187,7 +187,15 @@ def masks(seed: int) -> Iterator[None]:
 
 
 def autograd(module: torch.nn.Module, case: Case, upstream: Any, dtype: str, device: str = "cpu") -> Numbers:
-    """Run a copy of torch's module in `dtype` and return its numbers."""
+    """Run a copy of torch's module in `dtype` on a device and return its numbers.
+
+    Torch's default device is the CPU meanwhile: a constant that a module makes without a device is not hidden.
+    """
+    with torch.device("cpu"):
+        return _autograd(module, case, upstream, dtype, device)
+
+
+def _autograd(module: torch.nn.Module, case: Case, upstream: Any, dtype: str, device: str) -> Numbers:
     module = copy.deepcopy(module).to(getattr(torch, dtype)).to(device)
 
     def tensor(array: Array) -> torch.Tensor:

@@ -90,7 +90,7 @@ def test_there_and_back(module):
     mine, theirs = hand.state_dict(), module.state_dict()
     assert list(mine) == list(theirs) == list(back.state_dict())
     for name, value in theirs.items():
-        assert np.array_equal(mine[name], value.numpy()), name
+        assert np.array_equal(mine[name], value.cpu().numpy()), name
         assert torch.equal(back.state_dict()[name], value), name
 
 
@@ -112,16 +112,16 @@ def test_the_twin_computes_the_same(dtype, training):
     theirs = network().to(dtype).train(training)
     hand = handgrad.from_torch(theirs)
     x = torch.randn(3, 1, 4, 4, dtype=dtype, requires_grad=True)
-    y, saved = hand.forward(x.detach().numpy())
+    y, saved = hand.forward(x.detach().cpu().numpy())
     upstream = np.random.default_rng(0).normal(size=y.shape).astype(y.dtype)
     grad = hand.backward(upstream, saved)
     theirs(x).backward(torch.tensor(upstream))
     tolerance = 2e3 * torch.finfo(dtype).eps  # batch norm divides by a small spread
-    np.testing.assert_allclose(grad, x.grad.numpy(), rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(grad, x.grad.cpu().numpy(), rtol=tolerance, atol=tolerance)
     for (name, p), q in zip(hand.named_parameters(), theirs.parameters(), strict=True):
-        np.testing.assert_allclose(p.grad, q.grad.numpy(), rtol=tolerance, atol=tolerance, err_msg=name)
+        np.testing.assert_allclose(p.grad, q.grad.cpu().numpy(), rtol=tolerance, atol=tolerance, err_msg=name)
     for (name, p), q in zip(hand.named_buffers(), theirs.buffers(), strict=True):
-        np.testing.assert_allclose(p, q.numpy(), rtol=tolerance, err_msg=name)
+        np.testing.assert_allclose(p, q.cpu().numpy(), rtol=tolerance, err_msg=name)
 
 
 def test_no_memory_is_shared():

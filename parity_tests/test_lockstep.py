@@ -171,10 +171,10 @@ def test_free_runs_are_free():
 def test_the_sides_share_no_memory():
     comparison = Comparison(experiments.get("layered"))
     arrays = [parameter.data for parameter in comparison.hand.parameters]
-    arrays += [parameter.detach().numpy() for parameter in comparison.autograd.parameters]
+    arrays += [parameter.detach().cpu().numpy() for parameter in comparison.autograd.parameters]
     arrays += [parameter.data for parameter in comparison.lockstep.hand.parameters]
     arrays += list(comparison.initial.values())
-    arrays += [comparison.hand.inputs, comparison.autograd.inputs.numpy(), comparison.data.inputs]
+    arrays += [comparison.hand.inputs, comparison.autograd.inputs.cpu().numpy(), comparison.data.inputs]
     for i, one in enumerate(arrays):
         for other in arrays[:i]:
             assert not np.shares_memory(one, other)

@@ -23,9 +23,9 @@ def test_state_goes_both_ways_bit_for_bit():
     hand, theirs = build(nn), build(torch.nn)
     theirs.load_state_dict({name: torch.tensor(value) for name, value in hand.state_dict().items()})
     for name, value in theirs.state_dict().items():
-        assert np.array_equal(value.numpy(), hand.state_dict()[name])
+        assert np.array_equal(value.cpu().numpy(), hand.state_dict()[name])
     other = build(nn)
-    other.load_state_dict({name: value.numpy() for name, value in theirs.state_dict().items()})
+    other.load_state_dict({name: value.cpu().numpy() for name, value in theirs.state_dict().items()})
     for name, value in other.state_dict().items():
         assert np.array_equal(value, hand.state_dict()[name])
 
@@ -107,7 +107,9 @@ class TorchCounter(torch.nn.Module):
 def test_buffers():
     hand, theirs = Counter(), TorchCounter()
     assert list(hand.state_dict()) == list(theirs.state_dict()) == ["count", "mean"]
-    assert all(np.array_equal(hand.state_dict()[name], value.numpy()) for name, value in theirs.state_dict().items())
+    assert all(
+        np.array_equal(hand.state_dict()[name], value.cpu().numpy()) for name, value in theirs.state_dict().items()
+    )
     assert [name for name, _ in hand.named_buffers()] == [name for name, _ in theirs.named_buffers()]
     hand.load_state_dict({"count": np.array(5), "mean": np.array([1.0, 2.0])})
     assert hand.count == 5
@@ -199,7 +201,7 @@ def test_of_a_shared_parameter_the_last_name_wins():
     state["2.weight"] = np.full((2, 2), 7, np.float32)
     hand.load_state_dict(state)
     theirs.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
-    assert np.array_equal(hand[0].weight.data, theirs[0].weight.detach().numpy())
+    assert np.array_equal(hand[0].weight.data, theirs[0].weight.detach().cpu().numpy())
     assert [name for name, _ in hand.named_modules()] == [name for name, _ in theirs.named_modules()]
 
 

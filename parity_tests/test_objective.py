@@ -26,8 +26,8 @@ def test_loss_and_gradients(kind, factor, reduction):
     theirs = with_autograd.Objective(kind, factor, reduction)(*tensors)
     (0.7 * theirs).backward()
     np.testing.assert_allclose(loss, theirs.item(), rtol=1e-14)
-    np.testing.assert_allclose(grad_y, tensors[0].grad.numpy(), rtol=1e-13)
-    np.testing.assert_allclose(grad_t, tensors[1].grad.numpy(), rtol=1e-13)
+    np.testing.assert_allclose(grad_y, tensors[0].grad.cpu().numpy(), rtol=1e-13)
+    np.testing.assert_allclose(grad_t, tensors[1].grad.cpu().numpy(), rtol=1e-13)
     assert hand.backward(0.7, saved, input_grad=False)[0] is None
 
 

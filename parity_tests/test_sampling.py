@@ -87,7 +87,7 @@ def test_both_sides_write_the_same_names(build):
     hand, theirs = build(by_hand), build(with_autograd)
     theirs.load_state_dict({name: torch.tensor(value) for name, value in hand.state_dict().items()})
     with torch.no_grad():
-        other = sample(lambda tokens: theirs(torch.tensor(tokens)).numpy(), 20, seed=5)
+        other = sample(lambda tokens: theirs(torch.tensor(tokens)).cpu().numpy(), 20, seed=5)
     assert sample(hand, 20, seed=5) == other
 
 

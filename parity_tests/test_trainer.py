@@ -36,10 +36,10 @@ def test_three_steps(monkeypatch):
     for step in range(3):
         x, t = normal(5, 4, seed=step), probabilities(5, 2, seed=step)
         loss, other = ours.step(x, t), torchs.step(torch.tensor(x), torch.tensor(t))
-        np.testing.assert_allclose(loss, other.numpy(), rtol=TOLERANCE)
+        np.testing.assert_allclose(loss, other.cpu().numpy(), rtol=TOLERANCE)
         for p, q in zip(hand.parameters(), theirs.parameters(), strict=True):
-            np.testing.assert_allclose(p.grad, q.grad.numpy(), rtol=0, atol=TOLERANCE)
-            np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=0, atol=TOLERANCE)
+            np.testing.assert_allclose(p.grad, q.grad.cpu().numpy(), rtol=0, atol=TOLERANCE)
+            np.testing.assert_allclose(p.data, q.detach().cpu().numpy(), rtol=0, atol=TOLERANCE)
     assert asked == [False] * 3
 
 
@@ -84,7 +84,7 @@ def test_a_batch_in_uneven_parts_has_the_gradient_of_the_whole(kind, reduction):
         size = np.abs(wanted[name]).max()
         assert size > 0
         assert np.abs(p.grad - wanted[name]).max() <= TOLERANCE * size
-        assert np.abs(twin.grad.numpy() - wanted[name]).max() <= TOLERANCE * size
+        assert np.abs(twin.grad.cpu().numpy() - wanted[name]).max() <= TOLERANCE * size
 
 
 def test_gradients_are_clipped_before_the_update_and_not_after():
@@ -103,4 +103,4 @@ def test_gradients_are_clipped_before_the_update_and_not_after():
     moved = np.sqrt(sum(((p.data - before[name]) ** 2).sum() for name, p in hand.named_parameters()))
     assert moved == pytest.approx(0.3 * 0.01, rel=1e-3)  # 1e-6 / 0.01 short, by the formula
     for (name, p), twin in zip(hand.named_parameters(), theirs.parameters(), strict=True):
-        assert np.abs(p.data - twin.detach().numpy()).max() <= TOLERANCE * np.abs(before[name]).max()
+        assert np.abs(p.data - twin.detach().cpu().numpy()).max() <= TOLERANCE * np.abs(before[name]).max()

@@ -18,6 +18,8 @@ from handgrad.experiment import Experiment, Loss
 from handgrad.loop import run
 from handgrad.sides import ManualSide
 from handgrad.torch_side import TorchSide
+from parity_tests.devices import chosen
+from parity_tests.sides import as_array
 
 NUMBERS: dict[str, Any] = json.loads((Path(__file__).parent / "numbers.json").read_text(encoding="utf-8"))
 SIDES = ["manual", "torch"]
@@ -39,18 +41,18 @@ def close(name: str, actual: Any, wanted: Any) -> None:
     tolerance = {"rtol": 0.0, "atol": 0.0} | NUMBERS[name]["tol"]
     wanted = np.asarray(wanted, dtype=float)
     assert np.shape(actual) == wanted.shape, (np.shape(actual), wanted.shape)
-    np.testing.assert_allclose(np.asarray(actual, dtype=float), wanted, **tolerance, err_msg=name)
+    np.testing.assert_allclose(as_array(actual).astype(float), wanted, **tolerance, err_msg=name)
 
 
-def side_of(which: str, experiment: Experiment, device: str = "cpu") -> ManualSide | TorchSide:
+def side_of(which: str, experiment: Experiment, device: str | None = None) -> ManualSide | TorchSide:
     """Return one side of the experiment at its start."""
     state = experiment.weights(experiment.seed, experiment.network)
     if which == "manual":
         return ManualSide(experiment, experiment.data(), state)
-    return TorchSide(experiment, experiment.data(), state, device)
+    return TorchSide(experiment, experiment.data(), state, device or chosen.device(experiment.dtype))
 
 
-def train(which: str, experiment: Experiment, device: str = "cpu") -> ManualSide | TorchSide:
+def train(which: str, experiment: Experiment, device: str | None = None) -> ManualSide | TorchSide:
     """Return one side of the experiment at its end."""
     side = side_of(which, experiment, device)
     with np.errstate(over="ignore"):
@@ -58,7 +60,9 @@ def train(which: str, experiment: Experiment, device: str = "cpu") -> ManualSide
     return side
 
 
-def snapshots(which: str, experiment: Experiment, at: Iterable[int], device: str = "cpu") -> dict[int, dict[str, Any]]:
+def snapshots(
+    which: str, experiment: Experiment, at: Iterable[int], device: str | None = None
+) -> dict[int, dict[str, Any]]:
     """Return the state and the losses after the given numbers of full-batch steps, 0 being the start."""
     wanted, found = set(at), {}
     side = side_of(which, experiment, device)
@@ -89,6 +93,6 @@ def people(**changes: Any) -> Experiment:
 
 
 @cache
-def trained_people(which: str, seed: int, device: str = "cpu") -> ManualSide | TorchSide:
+def trained_people(which: str, seed: int, device: str | None = None) -> ManualSide | TorchSide:
     """Return one side of the people experiment, trained from a seed."""
     return train(which, people(seed=seed), device)

@@ -101,4 +101,4 @@ def test_the_twins_in_the_readme():
     exec(re.findall(r"```python\n(.*?)```", README, re.S)[0], found)
     x = torch.tensor(found["x"], requires_grad=True)
     (found["theirs"](x) ** 2).sum().backward()
-    np.testing.assert_allclose(found["grad_x"], x.grad.numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found["grad_x"], x.grad.cpu().numpy(), rtol=1e-4, atol=1e-5)

@@ -55,7 +55,7 @@ def test_a_seed_means_the_same_nine_scalars_for_good():
 
 def test_neuron_networks_start_alike():
     hand, theirs = by_hand.NeuronNetwork().state_dict(), with_autograd.NeuronNetwork().state_dict()
-    assert all(np.array_equal(hand[name], theirs[name].numpy()) for name in hand)
+    assert all(np.array_equal(hand[name], theirs[name].cpu().numpy()) for name in hand)
 
 
 def test_a_published_perceptron_has_a_sigmoid():

@@ -50,8 +50,8 @@ def test_scores_that_overflow_take_nothing():
     hand.backward(upstream, saved)
     expected = theirs(torch.tensor(tokens))
     expected.backward(torch.tensor(upstream))
-    np.testing.assert_allclose(logits, expected.detach().numpy(), rtol=1e-5, atol=1e-5)
-    gradients = {name: parameter.grad.numpy() for name, parameter in theirs.named_parameters()}
+    np.testing.assert_allclose(logits, expected.detach().cpu().numpy(), rtol=1e-5, atol=1e-5)
+    gradients = {name: parameter.grad.cpu().numpy() for name, parameter in theirs.named_parameters()}
     for name, parameter in hand.named_parameters():
         np.testing.assert_allclose(parameter.grad, gradients[name], rtol=1e-4, atol=1e-4, err_msg=name)
 

@@ -26,7 +26,7 @@ def stock(nn):
     return nn.Sequential(nn.Linear(2, 2), nn.Sigmoid(), nn.Linear(2, 1), nn.Sigmoid())
 
 
-@pytest.mark.parametrize("build", [stock(nn), stock(torch.nn).double()], ids=["by hand", "torch"])
+@pytest.mark.parametrize("build", [lambda: stock(nn), lambda: stock(torch.nn).double()], ids=["by hand", "torch"])
 def test_is_the_layered_network_under_other_names(build):
     """Outputs and all nine gradients, through the one table that maps the names."""
     scalars = by_hand.TwoTwoOne(dtype=np.float64, generator=np.random.default_rng(3))
@@ -34,6 +34,7 @@ def test_is_the_layered_network_under_other_names(build):
     x, g = normal(5, 2), normal(5, 1, seed=2)
     y, saved = scalars.forward(x)
     scalars.backward(g, saved)
+    build = build()
     if isinstance(build, nn.Sequential):
         build.to(np.float64).load_state_dict(state)
         other, saved = build.forward(x)
@@ -43,8 +44,8 @@ def test_is_the_layered_network_under_other_names(build):
         build.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
         output = build(torch.tensor(x))
         output.backward(torch.tensor(g))
-        other = output.detach().numpy()
-        gradients = {name: p.grad.numpy() for name, p in build.named_parameters()}
+        other = output.detach().cpu().numpy()
+        gradients = {name: p.grad.cpu().numpy() for name, p in build.named_parameters()}
     tolerance = 16 * np.finfo(float).eps  # sums of five products of order one
     np.testing.assert_allclose(y, other, rtol=tolerance)
     for name, value in layers_to_scalars(gradients).items():

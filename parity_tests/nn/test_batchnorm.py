@@ -75,14 +75,14 @@ def test_steps_in_a_row_and_then_evaluation(options, dtype):
         y_t = theirs(x_t)
         y_t.backward(torch.tensor(g))
         near = {"rtol": 64 * np.finfo(dtype).eps, "atol": 64 * np.finfo(dtype).eps}
-        np.testing.assert_allclose(y, y_t.detach().numpy(), **near)
-        np.testing.assert_allclose(hand.backward(g, saved), x_t.grad.numpy(), **near)
+        np.testing.assert_allclose(y, y_t.detach().cpu().numpy(), **near)
+        np.testing.assert_allclose(hand.backward(g, saved), x_t.grad.cpu().numpy(), **near)
         assert dict(hand.named_buffers()).keys() == dict(theirs.named_buffers()).keys()
         for name, value in theirs.named_buffers():
-            np.testing.assert_allclose(getattr(hand, name), value.numpy(), **near)
-            assert getattr(hand, name).dtype == value.numpy().dtype
+            np.testing.assert_allclose(getattr(hand, name), value.cpu().numpy(), **near)
+            assert getattr(hand, name).dtype == value.cpu().numpy().dtype
     for p, q in zip(hand.parameters(), theirs.parameters(), strict=True):
-        np.testing.assert_allclose(p.grad, q.grad.numpy(), rtol=near["rtol"], atol=10 * near["atol"])
+        np.testing.assert_allclose(p.grad, q.grad.cpu().numpy(), rtol=near["rtol"], atol=10 * near["atol"])
 
 
 def test_without_momentum_all_batches_count_alike():
@@ -97,8 +97,8 @@ def test_without_momentum_all_batches_count_alike():
     layer.reset_running_stats()
     theirs = torch.nn.BatchNorm1d(3).double()
     for name, value in theirs.named_buffers():
-        assert getattr(layer, name).astype(str).tolist() == value.numpy().astype(str).tolist()
-        assert getattr(layer, name).dtype == value.numpy().dtype
+        assert getattr(layer, name).astype(str).tolist() == value.cpu().numpy().astype(str).tolist()
+        assert getattr(layer, name).dtype == value.cpu().numpy().dtype
     layer = nn.BatchNorm1d(3, track_running_stats=False)
     layer.reset_running_stats()
     assert layer.running_mean is None
@@ -133,16 +133,16 @@ def test_ends_of_the_range():
     for training in (True, False):
         hand.train(training)
         theirs.train(training)
-        np.testing.assert_allclose(hand(x), theirs(torch.tensor(x)).detach().numpy(), rtol=1e-6)
+        np.testing.assert_allclose(hand(x), theirs(torch.tensor(x)).detach().cpu().numpy(), rtol=1e-6)
         for name, value in theirs.named_buffers():
-            np.testing.assert_allclose(getattr(hand, name), value.numpy(), rtol=1e-6)
+            np.testing.assert_allclose(getattr(hand, name), value.cpu().numpy(), rtol=1e-6)
     hand, theirs = nn.BatchNorm1d(1, eps=0).eval(), torch.nn.BatchNorm1d(1, eps=0).eval()
     for mean, var in [(-3e38, 1), (0, 1e-30), (0, -1), (0, 0)]:  # evaluation overflows, finds no root, divides by 0
         state = {"running_mean": np.array([mean], np.float32), "running_var": np.array([var], np.float32)}
         hand.load_state_dict(hand.state_dict() | state)
         theirs.load_state_dict(theirs.state_dict() | {name: torch.tensor(value) for name, value in state.items()})
         x = np.array([[3e38], [-3e38], [1], [0]], np.float32)
-        expected = theirs(torch.tensor(x)).detach().numpy() if var else [[np.inf], [-np.inf], [np.inf], [np.nan]]
+        expected = theirs(torch.tensor(x)).detach().cpu().numpy() if var else [[np.inf], [-np.inf], [np.inf], [np.nan]]
         np.testing.assert_allclose(hand(x), expected, rtol=1e-6)  # torch's form gives NaN alone where var is 0
 
 
@@ -152,8 +152,8 @@ def test_initial_state_is_torchs(dtype):
         theirs = torch.nn.BatchNorm2d(3, dtype=getattr(torch, dtype), **options).state_dict()
         assert list(hand) == list(theirs)
         for name, value in hand.items():
-            assert value.dtype == theirs[name].numpy().dtype
-            assert value.astype(str).tolist() == theirs[name].numpy().astype(str).tolist()
+            assert value.dtype == theirs[name].cpu().numpy().dtype
+            assert value.astype(str).tolist() == theirs[name].cpu().numpy().astype(str).tolist()
     assert nn.BatchNorm2d(3).running_var.dtype == nn.BatchNorm2d(3).weight.dtype == np.float32
 
 

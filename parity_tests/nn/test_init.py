@@ -21,7 +21,7 @@ def both(name, shape, *args, dtype="float64", seed=0, **kwargs):
     mine = getattr(init, name)(np.full(shape, 7, dtype), *args, **kwargs, **generator)
     theirs = torch.full(shape, 7, dtype=getattr(torch, dtype))
     generator = {"generator": torch.Generator().manual_seed(seed)} if drawn else {}
-    return mine, getattr(torch.nn.init, name)(theirs, *args, **kwargs, **generator).numpy()
+    return mine, getattr(torch.nn.init, name)(theirs, *args, **kwargs, **generator).cpu().numpy()
 
 
 def alike(mine, theirs, rel=0.02):

@@ -80,13 +80,13 @@ def test_steps_in_a_row_and_then_evaluation(options, dtype):
         y, saved = hand.forward(x)
         y_t = theirs(x_t)
         y_t.backward(torch.tensor(g))
-        np.testing.assert_allclose(y, y_t.detach().numpy(), **near)
-        np.testing.assert_allclose(hand.backward(g, saved), x_t.grad.numpy(), **near)
+        np.testing.assert_allclose(y, y_t.detach().cpu().numpy(), **near)
+        np.testing.assert_allclose(hand.backward(g, saved), x_t.grad.cpu().numpy(), **near)
         assert dict(hand.named_buffers()).keys() == dict(theirs.named_buffers()).keys()
         for name, value in theirs.named_buffers():
-            np.testing.assert_allclose(getattr(hand, name), value.numpy(), **near)
+            np.testing.assert_allclose(getattr(hand, name), value.cpu().numpy(), **near)
     for p, q in zip(hand.parameters(), theirs.parameters(), strict=True):
-        np.testing.assert_allclose(p.grad, q.grad.numpy(), rtol=near["rtol"], atol=10 * near["atol"])
+        np.testing.assert_allclose(p.grad, q.grad.cpu().numpy(), rtol=near["rtol"], atol=10 * near["atol"])
 
 
 @pytest.mark.parametrize("momentum", [0.1, 1.0])
@@ -95,9 +95,9 @@ def test_ends_of_the_range(momentum):
     x = np.zeros((4, 2, 3), np.float32)
     x[:, 0], x[0, 1, 0], x[1, 1, 0] = [1e19, -1e19, 0], np.inf, -np.inf
     hand, theirs = (side.InstanceNorm1d(2, track_running_stats=True, momentum=momentum) for side in (nn, torch.nn))
-    np.testing.assert_allclose(hand(x), theirs(torch.tensor(x)).numpy(), rtol=1e-6)
+    np.testing.assert_allclose(hand(x), theirs(torch.tensor(x)).cpu().numpy(), rtol=1e-6)
     for name, value in theirs.named_buffers():
-        np.testing.assert_allclose(getattr(hand, name), value.numpy(), rtol=1e-6)
+        np.testing.assert_allclose(getattr(hand, name), value.cpu().numpy(), rtol=1e-6)
 
 
 def test_an_empty_batch():
@@ -114,8 +114,8 @@ def test_initial_state_is_torchs():
         hand, theirs = (side.InstanceNorm2d(3, **options).state_dict() for side in (nn, torch.nn))
         assert list(hand) == list(theirs)
         for name, value in hand.items():
-            assert value.dtype == theirs[name].numpy().dtype
-            assert value.tolist() == theirs[name].tolist()
+            assert value.dtype == theirs[name].cpu().numpy().dtype
+            assert value.tolist() == theirs[name].cpu().tolist()
     assert nn.InstanceNorm2d(3, affine=True, dtype=np.float64).weight.dtype == np.float64
 
 
@@ -173,6 +173,6 @@ def test_equal_values_without_eps(options, dtype):
     for found, expected in ((y, reference.detach()), (hand.backward(g, saved), leaf.grad)):
         assert found.dtype == dtype
         assert (found[:, 1] == 0).all()
-        np.testing.assert_allclose(found, expected.numpy(), rtol=rounding, atol=rounding)
+        np.testing.assert_allclose(found, expected.cpu().numpy(), rtol=rounding, atol=rounding)
     if hand.weight is not None:
-        np.testing.assert_allclose(hand.weight.grad, theirs.weight.grad.numpy(), rtol=rounding, atol=rounding)
+        np.testing.assert_allclose(hand.weight.grad, theirs.weight.grad.cpu().numpy(), rtol=rounding, atol=rounding)

@@ -39,10 +39,10 @@ def test_linear_is_exact_on_integers():
     x_t = torch.tensor(x, requires_grad=True)
     out = theirs(x_t)
     out.backward(torch.tensor(g))
-    assert np.array_equal(y, out.detach().numpy())
-    assert np.array_equal(grad_x, x_t.grad.numpy())
-    assert np.array_equal(hand.weight.grad, theirs.weight.grad.numpy())
-    assert np.array_equal(hand.bias.grad, theirs.bias.grad.numpy())
+    assert np.array_equal(y, out.detach().cpu().numpy())
+    assert np.array_equal(grad_x, x_t.grad.cpu().numpy())
+    assert np.array_equal(hand.weight.grad, theirs.weight.grad.cpu().numpy())
+    assert np.array_equal(hand.bias.grad, theirs.bias.grad.cpu().numpy())
 
 
 def test_initial_weights_have_torchs_distribution():
@@ -50,12 +50,12 @@ def test_initial_weights_have_torchs_distribution():
     hand = nn.Linear(400, 300, generator=np.random.default_rng(0))
     theirs = torch.nn.Linear(400, 300)
     for name in ("weight", "bias"):
-        mine, other = getattr(hand, name).data, getattr(theirs, name).detach().numpy()
+        mine, other = getattr(hand, name).data, getattr(theirs, name).detach().cpu().numpy()
         assert mine.dtype == np.float32
         assert mine.shape == other.shape
         assert np.abs(mine).max() <= 1 / 20
         assert np.abs(mine).max() > 0.99 / 20
-    assert hand.weight.data.std() == pytest.approx(theirs.weight.detach().numpy().std(), rel=0.02)
+    assert hand.weight.data.std() == pytest.approx(theirs.weight.detach().cpu().numpy().std(), rel=0.02)
 
 
 def test_the_same_generator_draws_the_same_weights():
@@ -126,4 +126,4 @@ def test_no_features_are_features(inputs, outputs):
     assert hand.weight.grad.shape == hand.weight.shape
     assert hand.weight.shape == tuple(theirs.weight.shape)
     if not inputs:
-        assert hand.bias.data.tolist() == theirs.bias.tolist() == y[0].tolist() == [0.0] * 3
+        assert hand.bias.data.tolist() == theirs.bias.cpu().tolist() == y[0].tolist() == [0.0] * 3

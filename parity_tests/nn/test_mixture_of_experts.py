@@ -89,9 +89,9 @@ def test_ties(normalize, dtype):
     out = other(x_t)
     out.backward(torch.tensor(g))
     tolerance = {"rtol": 0, "atol": 64 * np.finfo(dtype).eps}
-    np.testing.assert_allclose(y, out.detach().numpy(), **tolerance)
-    np.testing.assert_allclose(grad, x_t.grad.numpy(), **tolerance)
-    np.testing.assert_allclose(hand.router.weight.grad, other.router.weight.grad.numpy(), **tolerance)
+    np.testing.assert_allclose(y, out.detach().cpu().numpy(), **tolerance)
+    np.testing.assert_allclose(grad, x_t.grad.cpu().numpy(), **tolerance)
+    np.testing.assert_allclose(hand.router.weight.grad, other.router.weight.grad.cpu().numpy(), **tolerance)
 
 
 def test_ties_of_many():

@@ -97,7 +97,7 @@ def test_exact_on_integers(kind, axes):
 )
 def test_what_is_copied(kind, padding, row):
     y = pad(kind, 1, padding)(nn)(np.array([[1.0, 2, 3, 4]]))
-    assert y[0].tolist() == row == pad(kind, 1, padding)(torch.nn)(torch.tensor([[1.0, 2, 3, 4]]))[0].tolist()
+    assert y[0].tolist() == row == pad(kind, 1, padding)(torch.nn)(torch.tensor([[1.0, 2, 3, 4]]))[0].cpu().tolist()
 
 
 def test_a_copied_entry_gets_back_what_its_copies_got():
@@ -160,7 +160,7 @@ def test_a_nan_is_copied_and_spreads_no_further(dtype):
     x = np.array([[1, np.nan, 3, np.inf]], dtype=dtype)
     for kind in KINDS:
         y = pad(kind, 1, 2)(nn)(x)
-        assert np.array_equal(y, pad(kind, 1, 2)(torch.nn)(torch.tensor(x)).numpy(), equal_nan=True)
+        assert np.array_equal(y, pad(kind, 1, 2)(torch.nn)(torch.tensor(x)).cpu().numpy(), equal_nan=True)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -109,7 +109,7 @@ def test_from_pretrained(options, dtype):
     table = normal(5, 3).astype(dtype)
     hand = nn.Embedding.from_pretrained(table, **options)
     theirs = torch.nn.Embedding.from_pretrained(torch.tensor(table), **options)
-    assert np.array_equal(hand.weight.data, theirs.weight.detach().numpy())  # the padding row as well
+    assert np.array_equal(hand.weight.data, theirs.weight.detach().cpu().numpy())  # the padding row as well
     hand.backward(normal(2, 3, 3).astype(dtype), REPEATED)
     assert (hand.weight.grad is None) == (not theirs.weight.requires_grad)
     # A layer behind it, since torch has nothing to do where nothing is trained.

@@ -41,6 +41,7 @@ def test_what_is_saved_is_the_input_and_both_projections():
     assert sum(part.size for part in saved) == 3 * (5 + 2 * 7)
 
 
+@pytest.mark.cpu_only("what is saved is counted by its address in the host's memory")
 def test_what_autograd_saves_of_the_plain_form():
     """Rows (D + 4 H) numbers, as the docstring counts them; the weights are there anyway."""
     layer, x, kept = theirs.SwiGLU(5, 7), torch.tensor(normal(3, 5), dtype=torch.float32, requires_grad=True), {}

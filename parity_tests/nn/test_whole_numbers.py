@@ -88,7 +88,7 @@ def test_a_padding_value_is_a_number(value):
 def test_no_padding_value_is_zero():
     x = normal(1, 1, 2)
     for value in (None, True, np.float64(2), 3):
-        expected = torch.nn.ConstantPad1d(1, value)(torch.tensor(x)).numpy()
+        expected = torch.nn.ConstantPad1d(1, value)(torch.tensor(x)).cpu().numpy()
         np.testing.assert_array_equal(nn.ConstantPad1d(1, value)(x), expected)
     assert nn.ConstantPad1d(1, np.array(2.0))(x)[0, 0, 0] == 2  # torch refuses an array
 

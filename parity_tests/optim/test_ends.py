@@ -23,7 +23,7 @@ def run(rule, options, dtype, weights, grads, steps):
         p.grad, q.grad = grads.copy(), to_torch(grads)
         ours.step()
         theirs.step()
-        yield p.data, q.detach().numpy()
+        yield p.data, q.detach().cpu().numpy()
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -54,7 +54,7 @@ def test_torch_differs_by_bfloat16_alone(shape):
     p.grad, q.grad = g, to_torch(g)
     ours.step()
     theirs.step()
-    mine, other = w - p.data, w - q.detach().numpy()
+    mine, other = w - p.data, w - q.detach().cpu().numpy()
     off = np.linalg.norm(mine - other) / np.linalg.norm(mine)
     assert 0.1 * BFLOAT16 < off < 8 * BFLOAT16  # measured: 2 to 4
     assert np.abs(mine - other).max() < 8 * BFLOAT16 * np.abs(mine).max()

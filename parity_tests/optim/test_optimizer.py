@@ -172,7 +172,7 @@ def test_adagrads_state_is_there_for_a_group_that_comes_later():
         optim.Adagrad([p], initial_accumulator_value=3),
         torch.optim.Adagrad([twins[0]], initial_accumulator_value=3),
     )
-    assert ours.state[p]["sum"].tolist() == theirs.state[twins[0]]["sum"].tolist() == [[3.0] * 3] * 2
+    assert ours.state[p]["sum"].tolist() == theirs.state[twins[0]]["sum"].cpu().tolist() == [[3.0] * 3] * 2
     assert ours.state[p]["step"].dtype == np.float32
     assert str(ours.state[p]["step"]) == "0.0"
     ours.add_param_group({"params": [q]})
@@ -180,8 +180,8 @@ def test_adagrads_state_is_there_for_a_group_that_comes_later():
     q.grad, twins[1].grad = np.ones((2, 3)), torch.ones((2, 3), dtype=torch.float64)
     ours.step()
     theirs.step()
-    assert ours.state[q]["sum"].tolist() == theirs.state[twins[1]]["sum"].tolist() == [[4.0] * 3] * 2
-    assert np.array_equal(q.data, twins[1].detach().numpy())
+    assert ours.state[q]["sum"].tolist() == theirs.state[twins[1]]["sum"].cpu().tolist() == [[4.0] * 3] * 2
+    assert np.array_equal(q.data, twins[1].detach().cpu().numpy())
     own = optim.Adagrad([{"params": parameters(1), "initial_accumulator_value": 2.0}])
     assert own.state[own.param_groups[0]["params"][0]]["sum"].tolist() == [[2.0] * 3] * 2
 

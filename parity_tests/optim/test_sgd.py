@@ -35,7 +35,7 @@ def test_a_hundred_steps(groups, dtype):
         assert p.dtype == np.dtype(dtype)
         assert isinstance(p.data, np.ndarray)
         # One rounding a step on each side, of numbers of order one to ten.
-        np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=0, atol=100 * np.finfo(dtype).eps)
+        np.testing.assert_allclose(p.data, q.detach().cpu().numpy(), rtol=0, atol=100 * np.finfo(dtype).eps)
 
 
 def test_a_parameter_without_gradient_stays():
@@ -177,4 +177,4 @@ def test_complex_parameters():
         p.grad, q.grad = p.data * (1 - 1j), (q * (1 - 1j)).detach()
         ours.step()
         theirs.step()
-    np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=1e-14)
+    np.testing.assert_allclose(p.data, q.detach().cpu().numpy(), rtol=1e-14)

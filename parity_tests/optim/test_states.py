@@ -24,7 +24,9 @@ def tensors(state):
 def arrays(state):
     """Return torch's state as ours."""
     return {
-        "state": {i: {key: value.numpy() for key, value in entries.items()} for i, entries in state["state"].items()},
+        "state": {
+            i: {key: value.cpu().numpy() for key, value in entries.items()} for i, entries in state["state"].items()
+        },
         "param_groups": state["param_groups"],
     }
 
@@ -106,7 +108,7 @@ def test_a_count_of_steps_that_is_a_number(step):
     ours.step()
     theirs.step()
     assert ours.state[p]["step"] == 4
-    np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=1e-15)
+    np.testing.assert_allclose(p.data, q.detach().cpu().numpy(), rtol=1e-15)
 
 
 def test_states_are_copies():
@@ -156,7 +158,7 @@ def test_a_state_that_does_not_fit_changes_nothing():
         ([group, group], {}, ValueError, r"groups of \[2\] parameters, the state groups of \[2, 2\]"),
         ([{**group, "params": [0]}], {}, ValueError, r"groups of \[1\]"),
         ([group], {1: entry}, ValueError, r"exp_avg has shape \(2,\), but the parameter \(3,\)"),
-        ([group], {0: {"exp_avg": torch.ones(2)}}, TypeError, r"exp_avg is a Tensor.*\.numpy\(\)"),
+        ([group], {0: {"exp_avg": torch.ones(2, device="cpu")}}, TypeError, r"exp_avg is a Tensor.*\.numpy\(\)"),
         ([{**group, "eps": -1}], {0: entry}, ValueError, "eps is -1"),
         ([{**group, "fused": True}], {0: entry}, NotImplementedError, "fused"),
         ([group], {2: entry}, KeyError, "2"),

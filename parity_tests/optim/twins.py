@@ -76,7 +76,7 @@ class Twins:
 
     def same(self, name: str, mine: Any, other: torch.Tensor, units: float, dtypes: bool) -> None:
         """Assert one shape, one dtype, NaN and infinity in the same places, and the same numbers but for rounding."""
-        theirs = other.numpy()
+        theirs = other.cpu().numpy()
         assert isinstance(mine, np.ndarray), f"{name} is a {type(mine).__name__}"
         assert mine.shape == theirs.shape, f"{name}: {mine.shape}, torch {theirs.shape}"
         assert not dtypes or mine.dtype == theirs.dtype, f"{name}: {mine.dtype}, torch {theirs.dtype}"

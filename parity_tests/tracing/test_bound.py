@@ -71,7 +71,7 @@ def with_autograd(layers, activations, inputs, targets, dtype):
     for weight, bias, name in zip(tensors[::2], tensors[1::2], activations, strict=True):
         a = TORCH[name]()(torch.nn.functional.linear(a, weight, bias))
     loss = torch.nn.functional.mse_loss(a, torch.tensor(targets, dtype=getattr(torch, dtype)))
-    return [grad.numpy() for grad in torch.autograd.grad(loss, tensors)]
+    return [grad.cpu().numpy() for grad in torch.autograd.grad(loss, tensors)]
 
 
 def bounds(network, dtype):

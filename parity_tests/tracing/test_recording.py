@@ -182,7 +182,7 @@ def test_structures_are_gone_through():
     assert list(found.values) == [f"network.{end}" for end in ends]
     assert set(found.grads) == set(found.values)
     assert (found.grads["network.output[1][1]"] == 3).all()
-    assert np.array_equal(found.grads["network.input[1][0]"], state[0].grad.numpy())
+    assert np.array_equal(found.grads["network.input[1][0]"], state[0].grad.cpu().numpy())
 
 
 def test_all_is_put_back_even_where_something_is_raised():
@@ -219,8 +219,8 @@ def test_recording_changes_no_number():
     other.step(trace.samples)
     found = {row.name: row.autograd for row in trace.rows}
     for name, parameter in other.network.named_parameters():
-        assert np.array_equal(found[name], parameter.detach().numpy())
-        assert np.array_equal(found[f"d_L_d_{name}"], parameter.grad.numpy())
+        assert np.array_equal(found[name], parameter.detach().cpu().numpy())
+        assert np.array_equal(found[f"d_L_d_{name}"], parameter.grad.cpu().numpy())
 
 
 def test_what_was_recorded_is_not_touched_by_what_comes_later():
@@ -229,9 +229,9 @@ def test_what_was_recorded_is_not_touched_by_what_comes_later():
     x = torch.tensor(X, requires_grad=True)
     with with_autograd({"": chain}) as found:
         chain(x).backward(torch.tensor(UP[:, :2]))
-    assert np.array_equal(found.values["0.output"], chain[0](x).detach().numpy())
+    assert np.array_equal(found.values["0.output"], chain[0](x).detach().cpu().numpy())
     assert (found.values["0.output"] < 0).any()
-    assert np.array_equal(found.grads["0.output"], UP[:, :2] * (chain[0](x) > 0).numpy())
+    assert np.array_equal(found.grads["0.output"], UP[:, :2] * (chain[0](x) > 0).cpu().numpy())
 
 
 def test_what_was_recorded_is_a_copy():

@@ -23,9 +23,9 @@ def unit_of(function, *numbers):
     def run(mode):
         tensors = [torch.tensor(number, dtype=torch.float64) for number in numbers]
         if mode is None:
-            return {"y": function(*tensors).numpy()}
+            return {"y": function(*tensors).cpu().numpy()}
         with mode:
-            return {"y": function(*tensors).numpy()}
+            return {"y": function(*tensors).cpu().numpy()}
 
     return units(run, "float64")["y"] / EPS
 
@@ -79,7 +79,7 @@ def test_in_float32_the_truth_is_autograd_in_float64():
     # On samples and weights as float32 has them, so that nothing but the computation differs.
     for name, value in trace.start.items():
         assert value.dtype == np.float32
-        assert np.array_equal(dict(side.network.named_parameters())[name].detach().numpy(), value.astype(float))
+        assert np.array_equal(dict(side.network.named_parameters())[name].detach().cpu().numpy(), value.astype(float))
     assert {alone.against for alone in isolate(trace)} == {"autograd in float64"}
 
 

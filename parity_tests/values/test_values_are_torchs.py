@@ -29,13 +29,13 @@ def torchs(name):
     if name in SIGNS:
         inputs[-1].requires_grad_(False)
     outputs = leaves(module(*inputs))
-    grads = upstream([y.detach().numpy() for y in outputs])
+    grads = upstream([y.detach().cpu().numpy() for y in outputs])
     if any(y.requires_grad for y in outputs):
         torch.autograd.backward(outputs, [torch.tensor(g) for g in grads])
-    found = {f"output {i}": y.detach().numpy() for i, y in enumerate(outputs)}
-    kept = [x.grad.numpy() for x in inputs if x.requires_grad]
+    found = {f"output {i}": y.detach().cpu().numpy() for i, y in enumerate(outputs)}
+    kept = [x.grad.cpu().numpy() for x in inputs if x.requires_grad]
     found |= {f"grad {i}": grad for i, grad in enumerate(kept)}
-    found |= {f"grad of {key}": p.grad.numpy() for key, p in module.named_parameters()}
+    found |= {f"grad of {key}": p.grad.cpu().numpy() for key, p in module.named_parameters()}
     return {key: excerpt(value) for key, value in found.items()}
 
 

@@ -53,8 +53,8 @@ def test_the_gate_of_glu_at_its_ends():
     expected = torch.nn.GLU()(t)
     expected.backward(torch.tensor(upstream))
     y, saved = nn.GLU().forward(x)
-    np.testing.assert_allclose(y, expected.detach().numpy(), rtol=1e-15)
-    np.testing.assert_allclose(nn.GLU().backward(upstream, saved), t.grad.numpy(), rtol=1e-15)
+    np.testing.assert_allclose(y, expected.detach().cpu().numpy(), rtol=1e-15)
+    np.testing.assert_allclose(nn.GLU().backward(upstream, saved), t.grad.cpu().numpy(), rtol=1e-15)
 
 
 def test_integers_are_refused():

@@ -15,7 +15,7 @@ def torchs(case, x, upstream):
     module = exact(case)(torch.nn).to(t.dtype)
     y = module(t)
     y.backward(torch.tensor(upstream))
-    return y.detach().numpy(), t.grad.numpy()
+    return y.detach().cpu().numpy(), t.grad.cpu().numpy()
 
 
 def points(kinks, dtype):

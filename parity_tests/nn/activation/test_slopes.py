@@ -120,8 +120,8 @@ def test_rrelu_takes_torchs_side_at_zero_and_its_numbers_at_the_ends(training):
     expected.backward(torch.full_like(t, 2))
     hand = nn.RReLU(0.3, 0.3).train(training)
     y, saved = hand.forward(x)
-    np.testing.assert_array_equal(y, expected.detach().numpy())
-    np.testing.assert_array_equal(hand.backward(np.full_like(x, 2), saved), t.grad.numpy())
+    np.testing.assert_array_equal(y, expected.detach().cpu().numpy())
+    np.testing.assert_array_equal(hand.backward(np.full_like(x, 2), saved), t.grad.cpu().numpy())
     assert np.isnan(nn.RReLU(0, 0)(np.array([-np.inf])))
 
 

@@ -57,8 +57,8 @@ def test_without_dim_it_is_torchs_choice_and_it_warns_as_torch_does(name, shape)
     with pytest.warns(UserWarning, match=rf"{name} without dim= takes axis (\d).*write {name}\(dim=\1\)") as caught:
         found, saved = module.forward(x)
     assert caught[0].filename == __file__
-    np.testing.assert_allclose(found, y.detach().numpy(), rtol=1e-14)
-    np.testing.assert_allclose(module.backward(upstream, saved), t.grad.numpy(), rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(found, y.detach().cpu().numpy(), rtol=1e-14)
+    np.testing.assert_allclose(module.backward(upstream, saved), t.grad.cpu().numpy(), rtol=1e-13, atol=1e-15)
 
 
 ROWS = [
@@ -80,8 +80,8 @@ def test_the_ends(name, row, dtype):
     module = getattr(nn, name)(1)
     y, saved = module.forward(x)
     eps = np.finfo(dtype).eps
-    np.testing.assert_allclose(y, expected.detach().numpy(), rtol=4 * eps, atol=0)
-    np.testing.assert_allclose(module.backward(upstream, saved), t.grad.numpy(), rtol=8 * eps, atol=4 * eps)
+    np.testing.assert_allclose(y, expected.detach().cpu().numpy(), rtol=4 * eps, atol=0)
+    np.testing.assert_allclose(module.backward(upstream, saved), t.grad.cpu().numpy(), rtol=8 * eps, atol=4 * eps)
 
 
 def test_an_upstream_gradient_that_is_not_finite_does_not_warn():
@@ -92,7 +92,7 @@ def test_an_upstream_gradient_that_is_not_finite_does_not_warn():
         getattr(torch.nn, name)(-1)(t).backward(torch.tensor(upstream))
         module = getattr(nn, name)(-1)
         np.testing.assert_array_equal(
-            np.isnan(module.backward(upstream, module.forward(x)[1])), np.isnan(t.grad.numpy())
+            np.isnan(module.backward(upstream, module.forward(x)[1])), np.isnan(t.grad.cpu().numpy())
         )
 
 

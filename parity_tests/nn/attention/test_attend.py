@@ -194,7 +194,7 @@ def test_ends_of_the_range(dtype):
     for scale in (None, 1.0, -3.0):
         Y, saved = scaled_dot_product_attention(Q, K, V, scale=scale)
         theirs = torch.nn.functional.scaled_dot_product_attention(*map(torch.tensor, (Q, K, V)), scale=scale)
-        np.testing.assert_allclose(Y, theirs.numpy(), rtol=1e-5)
+        np.testing.assert_allclose(Y, theirs.cpu().numpy(), rtol=1e-5)
         assert np.isnan(Y).any() or scale == -3
         backward(np.ones_like(Y), saved)
 
@@ -212,9 +212,9 @@ def test_torchs_fused_form_gives_the_same(mask):
     g = normal(*theirs.shape, seed=8).astype(np.float32)
     theirs.backward(torch.tensor(g))
     Y, saved = scaled_dot_product_attention(Q, K, V, mask)
-    np.testing.assert_allclose(Y, theirs.detach().numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(Y, theirs.detach().cpu().numpy(), rtol=1e-4, atol=1e-5)
     for found, tensor in zip(backward(g, saved), tensors, strict=True):
-        np.testing.assert_allclose(found, tensor.grad.numpy(), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found, tensor.grad.cpu().numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_dropout_draws_from_the_generator():

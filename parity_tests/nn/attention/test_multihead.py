@@ -116,9 +116,9 @@ def test_self_attention_adds_three_gradients(dtype):
     g = normal(*x.shape, seed=2).astype(dtype)
     y_t.backward(torch.tensor(g))
     (y, _), saved = layer.forward(x, x, x)
-    np.testing.assert_allclose(y, y_t.detach().numpy(), rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(y, y_t.detach().cpu().numpy(), rtol=tolerance, atol=tolerance)
     found = sum(layer.backward((g, None), saved))
-    np.testing.assert_allclose(found, x_t.grad.numpy(), rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(found, x_t.grad.cpu().numpy(), rtol=tolerance, atol=tolerance)
 
 
 def test_torchs_fast_path_gives_the_same():
@@ -130,8 +130,8 @@ def test_torchs_fast_path_gives_the_same():
         x_t = torch.tensor(x)
         y_t, weights_t = theirs(x_t, x_t, x_t)
     y, weights = layer.eval()(x, x, x)
-    np.testing.assert_allclose(y, y_t.numpy(), rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(weights, weights_t.numpy(), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(y, y_t.cpu().numpy(), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(weights, weights_t.cpu().numpy(), rtol=1e-4, atol=1e-6)
 
 
 def test_heads_against_loops():
@@ -168,7 +168,7 @@ def test_initial_state_has_torchs_distribution(options):
     theirs = torch.nn.MultiheadAttention(200, 2, **options).state_dict()
     assert list(hand) == list(theirs)
     for name, value in hand.items():
-        other = theirs[name].numpy()
+        other = theirs[name].cpu().numpy()
         assert value.dtype == np.float32
         assert value.shape == other.shape
         assert value.std() == pytest.approx(other.std(), rel=0.2 if name.startswith("bias_") else 0.02)

@@ -111,7 +111,7 @@ def test_a_query_that_may_attend_to_nothing(masks, dtype):
     (y, weights), saved = layer.forward(*inputs(4), **masks)
     grads = layer.backward((np.ones_like(y), np.ones_like(weights)), saved)
     for found, expected in zip((y, weights, *grads), (*outputs, *(t.grad for t in tensors)), strict=True):
-        assert np.array_equal(np.isnan(found), np.isnan(expected.detach().numpy()))
+        assert np.array_equal(np.isnan(found), np.isnan(expected.detach().cpu().numpy()))
     assert np.isnan(weights).any()
 
 

@@ -18,7 +18,7 @@ def test_initial_values_have_torchs_distribution(kind):
     hand, theirs = build(nn, generator=np.random.default_rng(0)), build(torch.nn)
     bound = 1 / np.sqrt(np.prod(theirs.weight.shape[1:]))
     for name in ("weight", "bias"):
-        mine, other = getattr(hand, name).data, getattr(theirs, name).detach().numpy()
+        mine, other = getattr(hand, name).data, getattr(theirs, name).detach().cpu().numpy()
         assert mine.dtype == np.float32
         assert mine.shape == other.shape
         for drawn in (mine, other):

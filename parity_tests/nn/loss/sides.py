@@ -20,8 +20,8 @@ def both(name, *inputs, upstream=None, **arguments):
     arguments = {key: torch.tensor(a) if isinstance(a, np.ndarray) else a for key, a in arguments.items()}
     theirs = getattr(torch.nn, name)(**arguments)(*tensors)
     theirs.backward(torch.tensor(upstream))
-    references = [tensor.grad if tensor.grad is None else tensor.grad.numpy() for tensor in tensors]
-    return [loss, *grads], [theirs.detach().numpy(), *references]
+    references = [tensor.grad if tensor.grad is None else tensor.grad.cpu().numpy() for tensor in tensors]
+    return [loss, *grads], [theirs.detach().cpu().numpy(), *references]
 
 
 def assert_same(name, *inputs, **arguments):

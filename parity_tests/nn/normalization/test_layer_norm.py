@@ -66,9 +66,11 @@ def test_ends_of_the_range(eps):
     y_t = torch.nn.LayerNorm(3, eps)(x_t)
     y_t.backward(torch.tensor(g))
     y, saved = nn.LayerNorm(3, eps).forward(x)
-    np.testing.assert_allclose(y, y_t.detach().numpy(), rtol=1e-6)
+    np.testing.assert_allclose(y, y_t.detach().cpu().numpy(), rtol=1e-6)
     if eps:  # without eps the constant row's gradient is inf - inf
-        np.testing.assert_allclose(nn.LayerNorm(3, eps).backward(g, saved), x_t.grad.numpy(), rtol=1e-5, atol=1e-3)
+        np.testing.assert_allclose(
+            nn.LayerNorm(3, eps).backward(g, saved), x_t.grad.cpu().numpy(), rtol=1e-5, atol=1e-3
+        )
 
 
 def test_initial_state_is_torchs():
@@ -76,7 +78,7 @@ def test_initial_state_is_torchs():
     assert list(hand) == list(theirs)
     for name, value in hand.items():
         assert value.dtype == np.float64
-        assert value.astype(str).tolist() == theirs[name].numpy().astype(str).tolist()  # 0.0, not -0.0
+        assert value.astype(str).tolist() == theirs[name].cpu().numpy().astype(str).tolist()  # 0.0, not -0.0
     assert nn.LayerNorm(3).weight.dtype == nn.LayerNorm(3).bias.dtype == np.float32
 
 

@@ -63,8 +63,8 @@ def test_ends_of_the_range(k):
     y_t.backward(torch.tensor(g))
     layer = nn.LocalResponseNorm(3, k=k)
     y, saved = layer.forward(x)
-    np.testing.assert_allclose(y, y_t.detach().numpy(), rtol=1e-5)
-    np.testing.assert_allclose(layer.backward(g, saved), x_t.grad.numpy(), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(y, y_t.detach().cpu().numpy(), rtol=1e-5)
+    np.testing.assert_allclose(layer.backward(g, saved), x_t.grad.cpu().numpy(), rtol=1e-4, atol=1e-6)
 
 
 def test_large_entries_have_a_gradient():
@@ -79,7 +79,7 @@ def test_large_entries_have_a_gradient():
 
 def test_a_divisor_of_0():
     x = np.array([[1.0], [-1.0], [2.0], [0.0]], np.float32)[None]
-    theirs = torch.nn.LocalResponseNorm(1, alpha=1, k=-1)(torch.tensor(x)).numpy()
+    theirs = torch.nn.LocalResponseNorm(1, alpha=1, k=-1)(torch.tensor(x)).cpu().numpy()
     assert np.isinf(theirs[0, :2, 0]).all()
     np.testing.assert_allclose(nn.LocalResponseNorm(1, alpha=1, k=-1)(x), theirs, rtol=1e-6)
 

@@ -49,11 +49,11 @@ def test_eps_is_the_epsilon_of_the_dtype(size, dtype):
     y_t = theirs(x_t)
     y_t.backward(torch.tensor(g))
     rtol = 64 * np.finfo(dtype).eps
-    np.testing.assert_allclose(y, y_t.detach().numpy(), rtol=rtol)
+    np.testing.assert_allclose(y, y_t.detach().cpu().numpy(), rtol=rtol)
     np.testing.assert_allclose(
-        layer.backward(g, saved), x_t.grad.numpy(), rtol=rtol, atol=rtol * float(x_t.grad.abs().max())
+        layer.backward(g, saved), x_t.grad.cpu().numpy(), rtol=rtol, atol=rtol * float(x_t.grad.abs().max())
     )
-    np.testing.assert_allclose(layer.weight.grad, theirs.weight.grad.numpy(), rtol=rtol, atol=rtol)
+    np.testing.assert_allclose(layer.weight.grad, theirs.weight.grad.cpu().numpy(), rtol=rtol, atol=rtol)
 
 
 @pytest.mark.parametrize("eps", [None, 0.0])
@@ -64,17 +64,19 @@ def test_ends_of_the_range(eps):
     x_t = torch.tensor(x, requires_grad=True)
     y_t = torch.nn.RMSNorm(3, eps)(x_t)
     y, saved = nn.RMSNorm(3, eps).forward(x)
-    np.testing.assert_allclose(y, y_t.detach().numpy(), rtol=1e-6)
+    np.testing.assert_allclose(y, y_t.detach().cpu().numpy(), rtol=1e-6)
     if eps is None:
         y_t.backward(torch.tensor(g))
         with np.errstate(invalid="ignore"):  # the upstream gradient meets an infinity
-            np.testing.assert_allclose(nn.RMSNorm(3, eps).backward(g, saved), x_t.grad.numpy(), rtol=1e-5, atol=1e-3)
+            np.testing.assert_allclose(
+                nn.RMSNorm(3, eps).backward(g, saved), x_t.grad.cpu().numpy(), rtol=1e-5, atol=1e-3
+            )
 
 
 def test_initial_state_is_torchs():
     hand, theirs = nn.RMSNorm((2, 3), dtype=np.float64).state_dict(), torch.nn.RMSNorm((2, 3)).state_dict()
     assert list(hand) == list(theirs) == ["weight"]
-    assert hand["weight"].tolist() == theirs["weight"].tolist()
+    assert hand["weight"].tolist() == theirs["weight"].cpu().tolist()
     assert hand["weight"].dtype == np.float64
     assert nn.RMSNorm(3).weight.dtype == np.float32
 

@@ -107,9 +107,9 @@ def test_one_window(axes, row, dtype):
         out, places = theirs(tensor)
         g = normal(*y.shape).astype(dtype)
         out.backward(torch.tensor(g))
-        assert np.array_equal(y, out.detach().numpy(), equal_nan=True)
-        assert np.array_equal(indices, places.numpy())
-        assert np.array_equal(hand.backward((g, None), saved), tensor.grad.numpy())
+        assert np.array_equal(y, out.detach().cpu().numpy(), equal_nan=True)
+        assert np.array_equal(indices, places.cpu().numpy())
+        assert np.array_equal(hand.backward((g, None), saved), tensor.grad.cpu().numpy())
 
 
 def test_a_complex_step_changes_no_winner():

@@ -82,7 +82,7 @@ def test_parameters_start_as_torchs(name, bias):
         assert value.dtype == np.float32
         assert value.shape == tuple(theirs.state_dict()[key].shape)
         assert np.array_equal(value, drawn.uniform(-bound, bound, value.shape).astype(np.float32))
-        spread = theirs.state_dict()[key].numpy().std()
+        spread = theirs.state_dict()[key].cpu().numpy().std()
         assert value.std() == pytest.approx(spread, rel=0.02 if value.ndim > 1 else 0.2)
 
 
@@ -249,6 +249,7 @@ def test_dtypes_that_are_refused(name):
         module.forward(x, state(name, *shape))
 
 
+@pytest.mark.cpu_only("what is refused is no matter of the device")
 @layers
 def test_a_packed_sequence_is_refused(name):
     packed = torch.nn.utils.rnn.pack_sequence([torch.ones(3, 5), torch.ones(2, 5)])

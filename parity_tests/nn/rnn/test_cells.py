@@ -84,8 +84,8 @@ def test_relus_corner_is_torchs():
     y_t = theirs(x_t)
     y_t.backward(torch.full_like(y_t, 3.0))
     grad_x, _ = hand.backward(np.full_like(y, 3.0), saved)
-    assert np.array_equal(y, y_t.detach().numpy(), equal_nan=True)
-    assert np.array_equal(grad_x, x_t.grad.numpy(), equal_nan=True)
+    assert np.array_equal(y, y_t.detach().cpu().numpy(), equal_nan=True)
+    assert np.array_equal(grad_x, x_t.grad.cpu().numpy(), equal_nan=True)
 
 
 @cells
@@ -104,5 +104,5 @@ def test_infinity_and_nan(kind, value):
     ours = hand(x, state)
     other = theirs(torch.tensor(x), each(torch.tensor, state))
     for one, two in zip(leaves(ours), leaves(other), strict=True):
-        np.testing.assert_allclose(one, two.detach().numpy(), rtol=1e-6)
+        np.testing.assert_allclose(one, two.detach().cpu().numpy(), rtol=1e-6)
         assert one.dtype == np.float32

@@ -187,7 +187,7 @@ def test_torchs_fast_path_gives_the_same(masks, activation, norm_first):
     x = SRC[:, :3].astype(np.float32)
     with torch.no_grad():
         y_t = theirs(torch.tensor(x), **{name: torch.tensor(mask) for name, mask in masks.items()})
-    np.testing.assert_allclose(hand(x, **masks), y_t.numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(hand(x, **masks), y_t.cpu().numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_the_gradient_is_a_sum_over_three_roles():

@@ -103,7 +103,7 @@ def test_torchs_fast_path_gives_the_same(options):
     src, tgt = (x.swapaxes(0, 1).astype(np.float32) for x in (SRC, TGT))
     with torch.no_grad():
         y_t = theirs(torch.tensor(src), torch.tensor(tgt), tgt_mask=torch.tensor(CAUSAL2))
-    np.testing.assert_allclose(hand(src, tgt, tgt_mask=CAUSAL2), y_t.numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(hand(src, tgt, tgt_mask=CAUSAL2), y_t.cpu().numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_all_matrices_are_drawn_anew():
@@ -149,12 +149,12 @@ def test_defaults():
 def test_the_causal_mask(sz):
     mask = nn.Transformer.generate_square_subsequent_mask(sz)
     assert mask.dtype == np.float32
-    assert np.array_equal(mask, torch.nn.Transformer.generate_square_subsequent_mask(sz).numpy())
+    assert np.array_equal(mask, torch.nn.Transformer.generate_square_subsequent_mask(sz).cpu().numpy())
     for dtype in ("float64", "bool"):
         mask = nn.Transformer.generate_square_subsequent_mask(sz, dtype=np.dtype(dtype))
         theirs = torch.nn.Transformer.generate_square_subsequent_mask(sz, dtype=getattr(torch, dtype))
         assert mask.dtype == dtype
-        assert np.array_equal(mask, theirs.numpy())
+        assert np.array_equal(mask, theirs.cpu().numpy())
     with pytest.raises(NotImplementedError, match="device"):
         nn.Transformer.generate_square_subsequent_mask(sz, device="cpu")
 
