@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Plan", "Saved", "folders", "go_on", "kept", "read", "trainings"]
 
 # Options that say where and how a run is computed, not what.
-NOT_KEPT = ("out", "resume", "side", "device", "deterministic", "json")
+NOT_KEPT = ("out", "resume", "side", "device", "json")
 
 
 def kept(options: argparse.Namespace) -> dict[str, Any]:
@@ -40,6 +40,16 @@ def trainings(
     return [_training(experiment, data, state, side, devices[side], options, plan) for side in sides]
 
 
+def let_be_deterministic() -> None:
+    """Let torch give the same bits every time; UsageError where it is too late for that."""
+    from torch_impl.device import deterministic
+
+    try:
+        deterministic()
+    except ValueError as error:
+        raise UsageError(f"--deterministic: {error}") from None
+
+
 def loaded(experiment: Experiment, options: Mapping[str, Any]) -> Data:
     """Return the experiment's samples; UsageError where a batch was asked for of more than there are."""
     data, asked = experiment.data(), options["batch_size"]
@@ -54,6 +64,8 @@ def loaded(experiment: Experiment, options: Mapping[str, Any]) -> Data:
 def _training(
     experiment: Experiment, data: Data, state: State, side: str, device: str, options: Mapping[str, Any], plan: Plan
 ) -> Training:
+    if side == "torch" and options["deterministic"]:
+        let_be_deterministic()
     config = {"settings": plain(experiment.config()), "samples": fingerprint(data), "options": dict(options)}
     return Training(experiment, data, build(side, experiment, data, state, device), config, plan)
 

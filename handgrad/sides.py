@@ -168,6 +168,10 @@ class ManualSide:
         """Return what computes, for people."""
         return "NumPy on the CPU"
 
+    def device_report(self) -> dict[str, Any]:
+        """Return what there is to say of the device; of the CPU, config.json's environment says it."""
+        return {}
+
     def read(self, losses: Sequence[Array]) -> list[float]:
         """Return the losses that steps have returned, as numbers."""
         return [float(loss) for loss in losses]

@@ -17,7 +17,7 @@ from handgrad.experiment import Experiment, Loss, Network, State
 from handgrad.sides import CHUNK, Snapshot, each_leaf, in_chunks, loss_arguments, optimizer_state
 from handgrad.weights import from_network, to_network
 from torch_impl.batches import Batches, to_tensor
-from torch_impl.device import FULL_PRECISION, full_precision, pick_device
+from torch_impl.device import FULL_PRECISION, full_precision, pick_device, report
 from torch_impl.objective import Objective
 from torch_impl.trainer import Trainer
 
@@ -151,6 +151,10 @@ class TorchSide:
     def describe(self) -> str:
         """Return what computes, for people."""
         return f"PyTorch on {self.device}, {torch.get_num_threads()} threads, {FULL_PRECISION}"
+
+    def device_report(self) -> dict[str, Any]:
+        """Return what the device is and how it computes, as plain values."""
+        return report(self.device)
 
     def read(self, losses: Sequence[Tensor]) -> list[float]:
         """Return the losses that steps have returned, as numbers; all are fetched at once."""

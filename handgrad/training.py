@@ -86,7 +86,11 @@ class Training:
 
     def _config_json(self) -> dict[str, Any]:
         found = runs.config(self.side.name, self.experiment, self.data)
-        return {**found, **vars(self.plan), "samples": self.config["samples"], "computed_on": self.side.describe()}
+        given = {name: value for name, value in self.config["options"].items() if value not in (None, False)}
+        return {**found, **vars(self.plan), "options": given, "samples": self.config["samples"], **self._computed()}
+
+    def _computed(self) -> dict[str, Any]:
+        return {"computed_on": self.side.describe(), "device": self.side.device_report()}
 
     def go_on(self, path: Path, snapshot: Snapshot, rest: Mapping[str, Any]) -> None:
         """Go on from a checkpoint in the folder at `path`, which may be of the other side; config.json says so."""
@@ -97,7 +101,7 @@ class Training:
         if rest["side"] == self.side.name:
             self.side.restore_generators(rest["generators"])
         self.folder.cut_metrics(rest["metrics_size"])
-        going = {"step": self.order.step, "side": self.side.name, "computed_on": self.side.describe()}
+        going = {"step": self.order.step, "side": self.side.name, **self._computed()}
         before = self.folder.read_json("config.json").get("resumed", [])
         self.folder.write_json("config.json", {**self._config_json(), "resumed": [*before, going]})
         self._good = (snapshot, self.order.state())

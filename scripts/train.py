@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from handgrad.training import Training
 
 # What may be said anew when a run goes on; all else is as it was.
-ANEW = ("resume", "side", "device", "deterministic", "epochs", "steps", "checkpoint_every", "json")
+ANEW = ("resume", "side", "device", "epochs", "steps", "checkpoint_every", "json")
 
 
 def parser() -> cli.Parser:
@@ -28,6 +28,9 @@ def parser() -> cli.Parser:
     parser.add_argument("name", nargs="?", help="the experiment, see compare.py --list; none with --csv is a table's")
     parser.add_argument("--side", choices=("manual", "torch", "both"), help="default: manual")
     parser.add_argument("--device", default="cpu", help="the torch side's: cpu (default), auto, cuda, cuda:N or mps")
+    parser.add_argument(
+        "--deterministic", action="store_true", help="on an accelerator: the same bits every time, where it can"
+    )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--out", type=Path, metavar="DIR", help="a new folder; with both, one a side in it")
     where.add_argument(
@@ -70,11 +73,17 @@ def command(arguments: list[str]) -> int:
         cli.say(read)
     try:
         for training in trainings:
+            if not options.json:
+                cli.say(f"{training.side.name:6}  {training.side.describe()}")
             summary = training.run(quiet=options.json)
             metrics = training.folder.metrics()
             found[training.side.name] = {"metrics": metrics, "final_loss": metrics[-1]["loss"], "summary": summary}
             if not options.json:
                 tell(training, summary)
+    except RuntimeError as error:
+        if not options.deterministic or "deterministic" not in str(error):
+            raise
+        raise UsageError(f"--deterministic: {str(error).partition('. ')[0]}; leave it out") from None
     except TrainingInterruptedError as interrupted:
         print(f"train.py: {interrupted}", file=sys.stderr)
         return interrupted.status

@@ -10,6 +10,7 @@ from handgrad.data import Data, contradictions, describe
 from handgrad.experiment import Experiment
 from handgrad.lockstep import Row
 from handgrad.metrics import accuracy, class_accuracy
+from torch_impl.device import FULL_PRECISION
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -61,11 +62,16 @@ def warnings_of_data(data: Data) -> list[str]:
     return lines
 
 
+def on(device: Any) -> str:
+    """Return where autograd's side computes; of an accelerator also how exactly."""
+    return f"PyTorch on {device}" + ("" if device.type == "cpu" else f", {FULL_PRECISION}")
+
+
 def full(comparison: Comparison) -> Iterator[str]:
     """Yield the whole report, line by line."""
     experiment = comparison.experiment
     yield from title(experiment)
-    yield f"  devices   by hand: NumPy on the CPU; with autograd: PyTorch on {comparison.device}"
+    yield f"  devices   by hand: NumPy on the CPU; with autograd: {on(comparison.device)}"
     if experiment.kind != "forward":
         yield f"  samples   {describe(comparison.data, experiment.name)}"
     yield from warnings_of_data(comparison.data)

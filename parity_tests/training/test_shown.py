@@ -12,7 +12,7 @@ import pytest
 
 from handgrad.environment import environment, revision
 from parity_tests.commands.commands import ROOT, run
-from parity_tests.training.runs import trained
+from parity_tests.training.runs import resumed, trained
 
 COMMAND = [sys.executable, "scripts/train.py", "people", "--epochs", "300"]
 
@@ -42,7 +42,7 @@ def test_a_pipe_gets_plain_lines(tmp_path):
     done = subprocess.run([*COMMAND, "--out", str(tmp_path / "run")], cwd=ROOT, capture_output=True, text=True)
     assert done.stderr == ""
     assert "\r" not in done.stdout
-    shown = [line for line in done.stdout.splitlines() if line.startswith("manual")]
+    shown = [line for line in done.stdout.splitlines() if line.startswith("manual  epoch")]
     assert len(shown) == 11
     assert shown[-1].startswith("manual  epoch     299  loss 0.")
 
@@ -100,3 +100,20 @@ def test_the_revision_is_that_of_the_project_alone(tmp_path):
     assert revision(tmp_path) == git("rev-parse", "HEAD") + " with changes"
     (tmp_path / "inside").mkdir()
     assert revision(tmp_path / "inside") is None
+
+
+def test_deterministic_is_asked_for_once_and_kept(tmp_path):
+    """A run that goes on is as deterministic as it was."""
+    import torch
+
+    try:
+        assert trained(tmp_path / "run", "people", "--epochs", "2", "--side", "torch", "--deterministic") == 0
+        torch.use_deterministic_algorithms(False)
+        assert resumed(tmp_path / "run", "--epochs", "3") == 0
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+        os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["device"]["deterministic"]
+    assert config["options"] == {"name": "people", "epochs": 3, "deterministic": True}
