@@ -1,20 +1,24 @@
 """Autograd's side of an experiment; sides.py has the same class for the hand-written one."""
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 import torch_impl.networks as networks
 from handgrad.build import build
 from handgrad.data import Data
 from handgrad.errors import UsageError
 from handgrad.experiment import Experiment, Loss, Network, State
-from handgrad.sides import CHUNK, Snapshot, each_leaf, in_chunks, loss_arguments, optimizer_state, parts
+from handgrad.processes import ALONE, Processes
+from handgrad.sides import CHUNK, Snapshot, each_leaf, in_chunks, loss_arguments, optimizer_state, parts, shared_by
 from handgrad.weights import from_network, to_network
 from torch_impl.device import full_precision, pick_device
 from torch_impl.objective import Objective
@@ -50,7 +54,11 @@ def to_tensor(values: Array, dtype: torch.dtype, device: torch.device | str) -> 
 
 
 class TorchSide:
-    """An experiment's network, samples and trainer with autograd, on a device."""
+    """An experiment's network, samples and trainer with autograd, on a device.
+
+    One of several `processes` differentiates its share of every batch; DistributedDataParallel, through which the
+    trainer sees the network, averages the gradients.
+    """
 
     name = "torch"
 
@@ -61,9 +69,10 @@ class TorchSide:
         state: Mapping[str, Array],
         device: torch.device | str = "cpu",
         dtype: str | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         full_precision()
-        self.experiment = experiment
+        self.experiment, self.processes = experiment, processes
         self.dtype: torch.dtype = getattr(torch, experiment.dtype if dtype is None else dtype)
         self.device = torch.device(device)
         network = build(networks, experiment.network, experiment.from_logits, dtype=self.dtype)
@@ -75,7 +84,10 @@ class TorchSide:
         if experiment.scheduler is not None:
             self.scheduler = experiment.scheduler.build(torch.optim.lr_scheduler, optimizer)
         self.inputs, self.targets = self._tensor(data.inputs), self._tensor(data.targets)
+        self._targets = data.targets  # what is counted of them is counted on the host, which then waits for nothing
         self.load(state)
+        if processes.world > 1:
+            self.trainer.network = DistributedDataParallel(self.network)
         self.named: list[tuple[str, nn.Parameter]] = list(self.network.named_parameters())
         self.parameters = [parameter for _, parameter in self.named]
 
@@ -123,11 +135,20 @@ class TorchSide:
         return loss
 
     def _differentiate(self, rows: Array) -> Tensor:
-        if self.experiment.accumulate == 1:
+        """Return the loss, of several processes this one's share times their number, which `read` makes good."""
+        if self.experiment.accumulate == self.processes.world == 1:
             return self.trainer.gradients(*self._batch(rows))
-        count = self.objective.count(self._batch(rows)[1])
+        # DistributedDataParallel takes the mean over the processes: times their number it is the sum of the shares.
+        count = self.objective.count(torch.as_tensor(self._targets[rows])) / self.processes.world
+        own = self.processes.share(rows)
+        if len(own) == 0:  # the others wait for this one's gradients: it gives zeros
+            own, count = rows[:1], math.inf
+        *others, last = parts(own, self.experiment.accumulate)
         self.trainer.optimizer.zero_grad()
-        shares = [self._share(part, count) for part in parts(rows, self.experiment.accumulate)]
+        network = self.trainer.network
+        with network.no_sync() if isinstance(network, DistributedDataParallel) else nullcontext():
+            shares = [self._share(part, count) for part in others]
+        shares.append(self._share(last, count))
         return sum(shares[1:], shares[0])
 
     def _share(self, rows: Array, count: float) -> Tensor:
@@ -139,16 +160,20 @@ class TorchSide:
 
     @property
     def at_once(self) -> bool:
-        """Whether a loss can be read without waiting for the device."""
-        return self.device.type == "cpu"
+        """Whether a loss can be read without waiting for the device, or for other processes."""
+        return self.device.type == "cpu" and self.processes.world == 1
 
     def describe(self) -> str:
         """Return what computes, for people."""
-        return f"PyTorch on {self.device}, {torch.get_num_threads()} threads, float32 at full precision (TF32 off)"
+        threads = f"{torch.get_num_threads()} threads{shared_by(self.processes)}"
+        return f"PyTorch on {self.device}, {threads}, float32 at full precision (TF32 off)"
 
     def read(self, losses: Sequence[Tensor]) -> list[float]:
-        """Return the losses that steps have returned, as numbers; all are fetched at once."""
-        return [] if not losses else [float(loss) for loss in _to_numpy(torch.stack(list(losses)))]
+        """Return the losses that steps have returned, as numbers, fetched and summed over the processes at once."""
+        if not losses:
+            return []
+        shares = _to_numpy(torch.stack(list(losses))).astype(np.float64)
+        return [float(loss) for loss in self.processes.sum(shares) / self.processes.world]
 
     def generators(self) -> dict[str, Any]:
         """Return the state of torch's generators that this side draws from, as arrays."""
