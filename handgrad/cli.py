@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from handgrad import parsing
 from handgrad.data_options import add_data_options, with_data
-from handgrad.errors import UsageError
+from handgrad.errors import ToldError, UsageError
 
 if TYPE_CHECKING:
     from handgrad.experiment import Experiment
@@ -49,6 +49,8 @@ def run(name: str, command: Callable[[list[str]], int], arguments: list[str] | N
         if sys.stdout is not None:  # None where the shell has closed it
             sys.stdout.flush()
         return status
+    except ToldError:
+        return 2
     except UsageError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2

@@ -12,6 +12,7 @@ import manual.optim
 from handgrad.build import build
 from handgrad.data import IGNORED, Data
 from handgrad.experiment import Experiment, Loss, Network, State
+from handgrad.processes import ALONE, Processes
 from handgrad.weights import from_network, to_network
 from manual.module import Module, Parameter
 from manual.nn.activation import sigmoid
@@ -80,18 +81,33 @@ def parts(rows: Array, count: int) -> list[Array]:
     return [part for part in np.array_split(rows, count) if len(part)]
 
 
+def shared_by(processes: Processes) -> str:
+    """Return what a side's description says of several processes."""
+    return f", {processes.world} processes" if processes.world > 1 else ""
+
+
 def _gradient(parameter: Parameter) -> Array:
     return np.zeros_like(parameter.data) if parameter.grad is None else parameter.grad
 
 
 class ManualSide:
-    """An experiment's network, samples and trainer by hand. `state` is in torch's keys, copied, never shared."""
+    """An experiment's network, samples and trainer by hand. `state` is in torch's keys, copied, never shared.
+
+    One of several `processes` differentiates its share of every batch; then the gradients and the loss are summed.
+    """
 
     name = "manual"
     at_once = True  # a loss can be read as soon as the step has returned it
 
-    def __init__(self, experiment: Experiment, data: Data, state: Mapping[str, Array], dtype: Any = None) -> None:
-        self.experiment = experiment
+    def __init__(
+        self,
+        experiment: Experiment,
+        data: Data,
+        state: Mapping[str, Array],
+        dtype: Any = None,
+        processes: Processes = ALONE,
+    ) -> None:
+        self.experiment, self.processes = experiment, processes
         self.dtype = np.dtype(experiment.dtype if dtype is None else dtype)
         real = self.dtype if self.dtype.kind == "f" else np.dtype(np.float64)  # a side in complex numbers takes no step
         self.network: Module = build(networks, experiment.network, experiment.from_logits, dtype=real)
@@ -122,11 +138,8 @@ class ManualSide:
     def load_flat(self, vector: Array) -> None:
         """Copy all parameters in from one vector, in the order of `shapes`."""
         vector = vector.astype(self.dtype)  # a copy, so that this side shares no memory with the other
-        start = 0
-        for parameter in self.parameters:
-            size = parameter.data.size
-            parameter.data = vector[start : start + size].reshape(parameter.shape)
-            start += size
+        for parameter, values in zip(self.parameters, self._split(vector), strict=False):
+            parameter.data = values
 
     def flat_parameters(self) -> Array:
         """Return all parameters as one vector."""
@@ -154,19 +167,34 @@ class ManualSide:
         return loss
 
     def _differentiate(self, rows: Array) -> Array:
-        if self.experiment.accumulate == 1:
+        if self.experiment.accumulate == self.processes.world == 1:
             return self.trainer.gradients(self.inputs[rows], self.targets[rows])
-        count = self.objective.count(self.targets[rows])
+        count = self.objective.count(self.targets[rows])  # of the whole batch, not of this process's share
         self.trainer.optimizer.zero_grad()
-        shares = [self._share(part, count) for part in parts(rows, self.experiment.accumulate)]
-        return np.asarray(sum(shares[1:], shares[0]))
+        shares = [self._share(part, count) for part in parts(self.processes.share(rows), self.experiment.accumulate)]
+        return self._summed(np.asarray(sum(shares, np.zeros((), self.dtype))))
+
+    def _summed(self, loss: Array) -> Array:
+        """Sum the gradients, and the loss that is returned, over all processes: as one vector, at once."""
+        if self.processes.world == 1:
+            return loss
+        *gradients, total = self._split(self.processes.sum(np.append(self.flat_gradients(), loss)))
+        for parameter, grad in zip(self.parameters, gradients, strict=True):
+            parameter.grad = grad
+        return total.reshape(())
+
+    def _split(self, vector: Array) -> list[Array]:
+        """Return what lies end to end in the order of `shapes`, and what is left behind it."""
+        sizes = [parameter.data.size for parameter in self.parameters]
+        *found, rest = np.split(vector, np.cumsum(sizes))
+        return [*(part.reshape(p.shape) for part, p in zip(found, self.parameters, strict=True)), rest]
 
     def _share(self, rows: Array, count: float) -> Array:
         return self.trainer.add_gradients(self.inputs[rows], self.targets[rows], count)
 
     def describe(self) -> str:
         """Return what computes, for people."""
-        return "NumPy on the CPU"
+        return "NumPy on the CPU" + shared_by(self.processes)
 
     def device_report(self) -> dict[str, Any]:
         """Return what there is to say of the device; of the CPU, config.json's environment says it."""

@@ -1,20 +1,24 @@
 """Autograd's side of an experiment; sides.py has the same class for the hand-written one."""
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 import torch_impl.networks as networks
 from handgrad.build import build
 from handgrad.data import Data
 from handgrad.errors import UsageError
 from handgrad.experiment import Experiment, Loss, Network, State
-from handgrad.sides import CHUNK, Snapshot, each_leaf, in_chunks, loss_arguments, optimizer_state
+from handgrad.processes import ALONE, Processes
+from handgrad.sides import CHUNK, Snapshot, each_leaf, in_chunks, loss_arguments, optimizer_state, shared_by
 from handgrad.weights import from_network, to_network
 from torch_impl.batches import Batches, to_tensor
 from torch_impl.device import FULL_PRECISION, full_precision, pick_device, report
@@ -42,7 +46,11 @@ def predict(network: Network, state: Mapping[str, Array], inputs: Array, dtype: 
 
 
 class TorchSide:
-    """An experiment's network, samples and trainer with autograd, on a device."""
+    """An experiment's network, samples and trainer with autograd, on a device.
+
+    One of several `processes` differentiates its share of every batch; DistributedDataParallel, through which the
+    trainer sees the network, averages the gradients.
+    """
 
     name = "torch"
 
@@ -53,9 +61,10 @@ class TorchSide:
         state: Mapping[str, Array],
         device: torch.device | str = "cpu",
         dtype: str | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         full_precision()
-        self.experiment = experiment
+        self.experiment, self.processes = experiment, processes
         self.dtype: torch.dtype = getattr(torch, experiment.dtype if dtype is None else dtype)
         self.device = torch.device(device)
         network = build(networks, experiment.network, experiment.from_logits, dtype=self.dtype)
@@ -68,6 +77,8 @@ class TorchSide:
             self.scheduler = experiment.scheduler.build(torch.optim.lr_scheduler, optimizer)
         self.batches = Batches(data.inputs, data.targets, self.dtype, self.device)
         self.load(state)
+        if processes.world > 1:
+            self.trainer.network = DistributedDataParallel(self.network)
         self.named: list[tuple[str, nn.Parameter]] = list(self.network.named_parameters())
         self.parameters = [parameter for _, parameter in self.named]
 
@@ -125,7 +136,7 @@ class TorchSide:
 
     def expect(self, rows: Array) -> None:
         """Start to bring these rows to the device, where they do not lie yet, for the step that comes next."""
-        self.batches.expect(rows)
+        self.batches.expect(self._own(rows))
 
     def step(self, rows: Array) -> Tensor:
         """Train on these rows and return the loss before the update, still on its device: reading it waits for it."""
@@ -134,31 +145,48 @@ class TorchSide:
         return loss
 
     def _differentiate(self, rows: Array) -> Tensor:
-        if self.experiment.accumulate == 1:
+        """Return the loss, of several processes this one's share times their number, which `read` makes good."""
+        if self.experiment.accumulate == self.processes.world == 1:
             return self.trainer.gradients(*self.batches.take(rows))
         index = torch.as_tensor(rows, device="cpu")  # where the targets lie: there is nothing to wait for
-        count = self.objective.count(self.batches.targets[index])
+        # DistributedDataParallel takes the mean over the processes: times their number it is the sum of the shares.
+        count = self.objective.count(self.batches.targets[index]) / self.processes.world
+        if len(self.processes.share(rows)) == 0:  # the others wait for this one's gradients: it gives zeros
+            count = math.inf
         self.trainer.optimizer.zero_grad()
-        batch = (tensor.tensor_split(self.experiment.accumulate) for tensor in self.batches.take(rows))
-        shares = [self.trainer.add_gradients(x, t, count) for x, t in zip(*batch, strict=True) if len(t)]
+        batch = (tensor.tensor_split(self.experiment.accumulate) for tensor in self.batches.take(self._own(rows)))
+        *others, last = [(x, t) for x, t in zip(*batch, strict=True) if len(t)]
+        network = self.trainer.network
+        with network.no_sync() if isinstance(network, DistributedDataParallel) else nullcontext():
+            shares = [self.trainer.add_gradients(x, t, count) for x, t in others]
+        shares.append(self.trainer.add_gradients(*last, count))
         return sum(shares[1:], shares[0])
+
+    def _own(self, rows: Array) -> Array:
+        """Return this process's share of a batch, and where it has none one row, which will weigh nothing."""
+        share = self.processes.share(rows)
+        return share if len(share) else rows[:1]
 
     @property
     def at_once(self) -> bool:
-        """Whether a loss can be read without waiting for the device."""
-        return self.device.type == "cpu"
+        """Whether a loss can be read without waiting for the device, or for other processes."""
+        return self.device.type == "cpu" and self.processes.world == 1
 
     def describe(self) -> str:
         """Return what computes, for people."""
-        return f"PyTorch on {self.device}, {torch.get_num_threads()} threads, {FULL_PRECISION}"
+        threads = f"{torch.get_num_threads()} threads{shared_by(self.processes)}"
+        return f"PyTorch on {self.device}, {threads}, {FULL_PRECISION}"
 
     def device_report(self) -> dict[str, Any]:
         """Return what the device is and how it computes, as plain values."""
         return report(self.device)
 
     def read(self, losses: Sequence[Tensor]) -> list[float]:
-        """Return the losses that steps have returned, as numbers; all are fetched at once."""
-        return [] if not losses else [float(loss) for loss in _to_numpy(torch.stack(list(losses)))]
+        """Return the losses that steps have returned, as numbers, fetched and summed over the processes at once."""
+        if not losses:
+            return []
+        shares = _to_numpy(torch.stack(list(losses))).astype(np.float64)
+        return [float(loss) for loss in self.processes.sum(shares) / self.processes.world]
 
     def generators(self) -> dict[str, Any]:
         """Return the state of torch's generators that this side draws from, as arrays."""
