@@ -20,23 +20,29 @@ def first_not_finite(side: "ManualSide | TorchSide", rows: Array) -> str | None:
 
     Forward these are the samples and what goes into every module and comes out of it, then the loss; back the gradients
     with respect to these, then those of the parameters; at last the parameters after the update. None where all is
-    finite.
+    finite. Of several processes each looks at its own rows, and all return what is first in any of them.
     """
+    found = [place for place in side.processes.every(_first(side, rows)) if place is not None]
+    return min(found)[-1] if found else None
+
+
+def _first(side: "ManualSide | TorchSide", rows: Array) -> tuple[bool, int, str] | None:
+    """Return the place of the first tensor that is not finite, in an order that is the same in every process."""
     recorder = by_hand if isinstance(side, ManualSide) else with_autograd
     with recorder(roots(side)) as recording:
         loss = side.step(rows)
     found: State = {**recording.values, "loss": np.asarray(float(loss))}
     found |= {f"d_L_d_{name}": grad for name, grad in recording.grads.items()}
     flat = {"the gradient of": side.flat_gradients(), "after the update,": side.flat_parameters()}
-    for name, values in found.items():
+    for place, (name, values) in enumerate(found.items()):
         if not _finite(values):
-            return name
-    for what, vector in flat.items():
+            return False, place, name
+    for place, (what, vector) in enumerate(flat.items()):
         start = 0
         for name, shape in side.shapes().items():
             size = int(np.prod(shape))
             if not _finite(vector[start : start + size]):
-                return f"{what} {name}"
+                return True, place, f"{what} {name}"
             start += size
     return None
 

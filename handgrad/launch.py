@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from handgrad.data import Data
 from handgrad.data.source import fingerprint
 from handgrad.errors import UsageError
 from handgrad.experiment import Experiment, State
+from handgrad.processes import Processes
 from handgrad.sides import ManualSide, Snapshot
 from handgrad.training import Plan, Training
 
@@ -31,13 +32,14 @@ def kept(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def trainings(
-    experiment: Experiment, sides: Sequence[str], device: str, options: Mapping[str, Any], plan: Plan
+    experiment: Experiment, sides: Sequence[str], processes: Processes, options: Mapping[str, Any], plan: Plan
 ) -> list[Training]:
     """Return a training of each side, both from copies of the same initial weights."""
     data = loaded(experiment, options)
     state = experiment.weights(experiment.seed, experiment.network)
-    devices = {"manual": "cpu" if len(sides) > 1 else device, "torch": device}
-    return [_training(experiment, data, state, side, devices[side], options, plan) for side in sides]
+    by_hand = replace(processes, device="cpu") if len(sides) > 1 else processes
+    places = {"manual": by_hand, "torch": processes}
+    return [_training(experiment, data, state, side, places[side], options, plan) for side in sides]
 
 
 def let_be_deterministic() -> None:
@@ -62,23 +64,32 @@ def loaded(experiment: Experiment, options: Mapping[str, Any]) -> Data:
 
 
 def _training(
-    experiment: Experiment, data: Data, state: State, side: str, device: str, options: Mapping[str, Any], plan: Plan
+    experiment: Experiment,
+    data: Data,
+    state: State,
+    side: str,
+    processes: Processes,
+    options: Mapping[str, Any],
+    plan: Plan,
 ) -> Training:
     if side == "torch" and options["deterministic"]:
         let_be_deterministic()
     config = {"settings": plain(experiment.config()), "samples": fingerprint(data), "options": dict(options)}
-    return Training(experiment, data, build(side, experiment, data, state, device), config, plan)
+    return Training(experiment, data, build(side, experiment, data, state, processes), config, plan)
 
 
-def build(side: str, experiment: Experiment, data: Data, state: State, device: str) -> "ManualSide | TorchSide":
+def build(
+    side: str, experiment: Experiment, data: Data, state: State, processes: Processes
+) -> "ManualSide | TorchSide":
     """Return one side, with copies of the weights; torch is imported only for its own.
 
     The generators that modules would draw from are seeded, so that a checkpoint of them is the same every time.
     """
+    device = processes.device
     if side == "manual" and device != "cpu":
         raise UsageError(f"--device {device}: the manual side runs on the CPU alone; use --side torch or both")
     if side == "manual":
-        by_hand = ManualSide(experiment, data, state)
+        by_hand = ManualSide(experiment, data, state, processes=processes)
         by_hand.seed(experiment.seed)
         return by_hand
     import torch
@@ -86,7 +97,7 @@ def build(side: str, experiment: Experiment, data: Data, state: State, device: s
     from handgrad.torch_side import TorchSide, choose_device
 
     torch.manual_seed(experiment.seed)
-    return TorchSide(experiment, data, state, choose_device(device, experiment.dtype))
+    return TorchSide(experiment, data, state, choose_device(device, experiment.dtype), processes=processes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +135,12 @@ def read(given: Path) -> Saved:
 
 
 def go_on(
-    saved: Saved, experiment: Experiment, side: str | None, device: str, options: Mapping[str, Any], plan: Plan
+    saved: Saved,
+    experiment: Experiment,
+    side: str | None,
+    processes: Processes,
+    options: Mapping[str, Any],
+    plan: Plan,
 ) -> Training:
     """Return a training that goes on from a checkpoint, on the side that it is of, or on the other.
 
@@ -133,7 +149,7 @@ def go_on(
     name = saved.rest["side"] if side in (None, "both") else str(side)
     data = loaded(experiment, options)
     state = experiment.weights(experiment.seed, experiment.network)
-    training = _training(experiment, data, state, name, device, options, plan)
+    training = _training(experiment, data, state, name, processes, options, plan)
     before, now = saved.rest["config"], training.config
     for key, value in now["settings"].items():
         if key not in ("epochs", "steps") and before["settings"].get(key) != value:

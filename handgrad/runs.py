@@ -148,6 +148,28 @@ class RunFolder:
         self.write_json("config.json", config)
 
 
+class Unwritten(RunFolder):
+    """The run's folder for a process that trains along and leaves all writing to another."""
+
+    def create(self, config: Mapping[str, Any]) -> None:
+        """Write nothing."""
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write nothing."""
+
+    def write_weights(self, name: str, state: State) -> None:
+        """Write nothing."""
+
+    def write_checkpoint(self, snapshot: Snapshot, rest: Mapping[str, Any]) -> None:
+        """Write nothing."""
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        """Write nothing."""
+
+    def cut_metrics(self, size: int) -> None:
+        """Leave the lines to the process that writes."""
+
+
 def write(
     folder: Path, side: str, experiment: Experiment, data: Data, metrics: list[Mapping[str, Any]], state: State
 ) -> None:

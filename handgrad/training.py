@@ -17,7 +17,7 @@ from handgrad.interrupts import TrainingInterruptedError, asked_to_end
 from handgrad.loop import Batch, Order, report_due, schedule_due
 from handgrad.metrics import accuracy, class_accuracy
 from handgrad.progress import Progress
-from handgrad.runs import RunFolder
+from handgrad.runs import RunFolder, Unwritten
 from handgrad.sides import Snapshot
 from handgrad.summary import summary
 
@@ -46,6 +46,9 @@ class Training:
 
     `config` is kept in every checkpoint and held against the run's own when it goes on. Losses are read where a line
     is written, or every UNREAD steps; on the CPU, where reading costs nothing, after every step.
+
+    Of several processes every one goes through all of this, so that each takes the same turn at the same step; the main
+    one alone writes and prints.
     """
 
     def __init__(
@@ -58,7 +61,8 @@ class Training:
     ) -> None:
         self.experiment, self.data, self.side = experiment, data, side
         self.config, self.plan = config, plan
-        self.folder = RunFolder(Path())
+        self.processes = side.processes
+        self.folder = self._folder(Path())
         self.order = Order(experiment, len(data.inputs))
         self.best: dict[str, Any] = {"loss": math.inf, "step": 0}
         self._losses: list[float] = []  # of the steps since the last line
@@ -78,9 +82,12 @@ class Training:
         """Whether all steps are taken."""
         return self.order.step >= self.total
 
+    def _folder(self, path: Path) -> RunFolder:
+        return RunFolder(path) if self.processes.main else Unwritten(path)
+
     def create(self, path: Path) -> None:
         """Fill the run's folder: its settings, and a checkpoint of the start."""
-        self.folder = RunFolder(path)
+        self.folder = self._folder(path)
         self.folder.create(self._config_json())
         self.save()
 
@@ -94,7 +101,7 @@ class Training:
 
     def go_on(self, path: Path, snapshot: Snapshot, rest: Mapping[str, Any]) -> None:
         """Go on from a checkpoint in the folder at `path`, which may be of the other side; config.json says so."""
-        self.folder = RunFolder(path)
+        self.folder = self._folder(path)
         self.side.restore(snapshot)
         self.order.restore(rest["order"])
         self.best, self._losses = dict(rest["best"]), list(rest["losses"])
@@ -109,21 +116,26 @@ class Training:
     def run(self, quiet: bool = False) -> dict[str, Any]:
         """Train to the end and return the summary.
 
-        Raises UsageError where the training diverges or the folder cannot be written, and TrainingInterruptedError
-        where it was asked to end: then it has finished its step and saved.
+        Raises UsageError where the training diverges, the folder cannot be written or another process has ended, and
+        TrainingInterruptedError where it was asked to end: then it has finished its step and saved.
         """
-        self._progress = Progress(self.total, self.order.step, self.side.name, quiet)
+        self._progress = Progress(self.total, self.order.step, self.side.name, quiet or not self.processes.main)
+        go_on = f"go on with --resume {self.folder.path}"
         try:
-            with asked_to_end() as asked, np.errstate(over="ignore", invalid="ignore"):  # NaN is refused in one line
+            with (
+                self.processes.together(lambda: f"this one stops after step {self.order.step:,}; {go_on}"),
+                asked_to_end() as asked,
+                np.errstate(over="ignore", invalid="ignore"),  # NaN is refused in one line
+            ):
                 while not self.finished:
                     self._step()
-                    if asked.number is not None and not self.finished:
+                    # The clock and the signals of one process are not those of another.
+                    number, due = self.processes.largest(asked.number or 0, self._due_to_save())
+                    if number and not self.finished:
                         self.save()
                         where = f"after step {self.order.step:,} of {self.total:,} and saved"
-                        raise TrainingInterruptedError(
-                            f"interrupted {where}; go on with --resume {self.folder.path}", asked.number
-                        )
-                    if self._due_to_save():
+                        raise TrainingInterruptedError(f"interrupted {where}; {go_on}", number)
+                    if due:
                         self.save()
                 self.save()
         finally:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from handgrad import cli, parsing
 from handgrad.errors import UsageError
+from handgrad.processes import Processes, join, told_by_main
 
 if TYPE_CHECKING:
     from handgrad.experiment import Experiment
@@ -22,7 +23,8 @@ def parser() -> cli.Parser:
     parser = cli.Parser(
         prog="train.py",
         description=__doc__,
-        epilog="Ctrl-C finishes the step and saves. Exit status: 0 done, 2 wrong use or a training that diverged, "
+        epilog="Several processes, each with a part of every batch: torchrun --nproc-per-node N scripts/train.py ... "
+        "Ctrl-C finishes the step and saves. Exit status: 0 done, 2 wrong use or a training that diverged, "
         "130 interrupted.",
     )
     parser.add_argument("name", nargs="?", help="the experiment, see compare.py --list; none with --csv is a table's")
@@ -62,32 +64,43 @@ def main(arguments: list[str] | None = None) -> int:
 
 def command(arguments: list[str]) -> int:
     """Parse the arguments, and train each side into its folder."""
-    options = parser().parse_args(arguments)
+    with told_by_main():
+        options = parser().parse_args(arguments)
+    with join(options.device) as processes:
+        return train(options, processes)
+
+
+def train(options: argparse.Namespace, processes: Processes) -> int:
+    """Train each side into its folder, together with the other processes, of which the main one speaks."""
     from handgrad.data import describe
     from handgrad.interrupts import TrainingInterruptedError
 
-    trainings = started(options) if options.resume is None else resumed(options)
+    trainings = started(options, processes) if options.resume is None else resumed(options, processes)
     experiment, found = trainings[0].experiment, {}
     read = describe(trainings[0].data, experiment.name)
-    if not options.json:
+    lines = processes.main and not options.json
+    if lines:
         cli.say(read)
     try:
         for training in trainings:
-            if not options.json:
+            if lines:
                 cli.say(f"{training.side.name:6}  {training.side.describe()}")
-            summary = training.run(quiet=options.json)
+            summary = training.run(quiet=not lines)
+            if not processes.main:
+                continue
             metrics = training.folder.metrics()
             found[training.side.name] = {"metrics": metrics, "final_loss": metrics[-1]["loss"], "summary": summary}
-            if not options.json:
+            if lines:
                 tell(training, summary)
     except RuntimeError as error:
         if not options.deterministic or "deterministic" not in str(error):
             raise
         raise UsageError(f"--deterministic: {str(error).partition('. ')[0]}; leave it out") from None
     except TrainingInterruptedError as interrupted:
-        print(f"train.py: {interrupted}", file=sys.stderr)
+        if processes.main:
+            print(f"train.py: {interrupted}", file=sys.stderr)
         return interrupted.status
-    if options.json:
+    if options.json and processes.main:
         print(cli.document("train", experiment.name, {**experiment.config(), "read": read}, found, "trained"))
     return 0
 
@@ -103,7 +116,7 @@ def tell(training: "Training", summary: dict[str, Any]) -> None:
     )
 
 
-def started(options: argparse.Namespace) -> "list[Training]":
+def started(options: argparse.Namespace, processes: Processes) -> "list[Training]":
     """Return the trainings of a new run, each with its folder and a checkpoint of its start."""
     from handgrad import launch, runs
 
@@ -112,16 +125,17 @@ def started(options: argparse.Namespace) -> "list[Training]":
     plan = launch.Plan(options.evaluate_every, options.checkpoint_every)
     both = side == "both"
     names = ["manual", "torch"] if both else [side]
-    trainings = launch.trainings(experiment, names, options.device, launch.kept(options), plan)
-    with runs.new_folder(options.out) as folder:
-        for training in trainings:
-            training.create(folder / training.side.name if both else folder)
+    trainings = launch.trainings(experiment, names, processes, launch.kept(options), plan)
+    if processes.main:
+        with runs.new_folder(options.out) as folder:
+            for training in trainings:
+                training.create(folder / training.side.name if both else folder)
     for training in trainings:
         training.folder.path = options.out / training.side.name if both else options.out
     return trainings
 
 
-def resumed(options: argparse.Namespace) -> "list[Training]":
+def resumed(options: argparse.Namespace, processes: Processes) -> "list[Training]":
     """Return the trainings of a run that goes on, each as its last checkpoint has it."""
     from handgrad import launch
 
@@ -140,7 +154,7 @@ def resumed(options: argparse.Namespace) -> "list[Training]":
                     raise UsageError(f"--{name}: this run was given the other of --epochs and --steps; extend that")
                 setattr(before, name, getattr(options, name))
         plan = launch.Plan(before.evaluate_every, options.checkpoint_every or before.checkpoint_every)
-        found.append(launch.go_on(saved, chosen(before), options.side, options.device, launch.kept(before), plan))
+        found.append(launch.go_on(saved, chosen(before), options.side, processes, launch.kept(before), plan))
     return found
 
 
