@@ -80,10 +80,11 @@ ALONE = Processes()
 
 
 @contextmanager
-def join(device: str) -> Iterator[Processes]:
+def join(device: str, at: str = "env://") -> Iterator[Processes]:
     """Join the processes that torchrun has started, on `device` or its own GPU of them; without torchrun, be alone.
 
-    An error ends all of them, and the first to raise one tells it: for the others it becomes ToldError.
+    They meet `at` the address in torchrun's environment, or at a new file of theirs, file://PATH. An error ends all of
+    them, and the first to raise one tells it: for the others it becomes ToldError.
     """
     if not _launched():
         yield Processes(device=device)
@@ -94,7 +95,7 @@ def join(device: str) -> Iterator[Processes]:
 
     rank, world, local_rank, here = _places()
     try:
-        store = distributed.meet("env://", rank, world)
+        store = distributed.meet(at, rank, world)
     except (RuntimeError, ValueError) as error:
         address = f"MASTER_ADDR {os.environ['MASTER_ADDR']}, MASTER_PORT {os.environ['MASTER_PORT']}"
         reason = str(error).partition("\n")[0][:200]
