@@ -14,7 +14,7 @@ from handgrad.experiment import Experiment, Loss, Network, Optimizer
 from handgrad.launch import build
 from handgrad.processes import ALONE, Processes, join
 from handgrad.weights import by_network
-from parity_tests.distributed.forked import ended, fork
+from parity_tests.distributed.forked import fork
 
 Array = np.ndarray[Any, np.dtype[Any]]
 ROWS = 7  # 4 and 3 on two processes, 3, 2 and 2 on three
@@ -110,6 +110,5 @@ def run(folder: Path, worlds: str) -> None:
                         found = take_part(case, side, processes)
                         np.savez(folder / f"{name}.{side}.{world}.{processes.rank}.npz", **found)
 
-        statuses = [ended(process) for process in fork(world, work, folder)]
-        if any(statuses):
+        if any(statuses := fork(world, work, folder)):
             raise SystemExit(f"{world}: {statuses}\n" + "".join(p.read_text() for p in folder.glob("*.err")))

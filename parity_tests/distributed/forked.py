@@ -7,12 +7,13 @@ calls FUNCTION(FOLDER, ARGUMENT) of a module beside this one, in a process of it
 
 import importlib
 import os
-import socket
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import torch.distributed as dist
 
 from parity_tests.commands.commands import shell
 
@@ -24,21 +25,20 @@ def in_a_process(module: str, function: str, folder: Path, argument: str = "") -
     return done.stdout
 
 
-def fork(world: int, work: Callable[[], Any], folder: Path) -> list[int]:
-    """Start processes in torchrun's environment that call work(); stdout and stderr go to files named by rank."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def fork(
+    world: int, work: Callable[[], Any], folder: Path, then: Callable[[list[int]], None] = lambda _: None
+) -> list[int]:
+    """Start processes in torchrun's environment that call work(), and return their exit statuses.
+
+    stdout and stderr go to files that are named by rank. `then(processes)` is called when all are started.
+    """
+    # torchrun's own process has the store as well: it outlives any that it has started.
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    shared = {"WORLD_SIZE": world, "LOCAL_WORLD_SIZE": world, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": store.port}
     found = []
     for rank in range(world):
         if (process := os.fork()) == 0:
-            places: dict[str, Any] = {
-                "RANK": rank,
-                "WORLD_SIZE": world,
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": port,
-            }
-            places |= {"LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": world}
+            places = {**shared, "RANK": rank, "LOCAL_RANK": rank, "TORCHELASTIC_USE_AGENT_STORE": True}
             os.environ.update({name: str(place) for name, place in places.items()})
             for number, name in ((1, "out"), (2, "err")):
                 os.dup2(os.open(folder / f"{rank}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
@@ -51,16 +51,13 @@ def fork(world: int, work: Callable[[], Any], folder: Path) -> list[int]:
             sys.stderr.flush()
             os._exit(status)
         found.append(process)
-    return found
-
-
-def ended(process: int) -> int:
-    """Wait for a process and return its exit status, negative for the signal that has ended it."""
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    then(found)
+    return [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in found]
 
 
 if __name__ == "__main__":
-    import handgrad.torch_side  # noqa: F401  (imported here, every fork has it)
+    # Imported here, every fork has them; torch's optimizers and DistributedDataParallel load the last on first use.
+    import torch._dynamo  # noqa: F401
 
     name, function, folder, argument = sys.argv[1:]
     getattr(importlib.import_module(f"parity_tests.distributed.{name}"), function)(Path(folder), argument)
