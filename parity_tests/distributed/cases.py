@@ -10,6 +10,7 @@ import numpy as np
 from handgrad import experiments
 from handgrad.data import Data
 from handgrad.data.table import IGNORED
+from handgrad.divergence import first_not_finite
 from handgrad.experiment import Experiment, Loss, Network, Optimizer
 from handgrad.launch import build
 from handgrad.processes import ALONE, Processes, join
@@ -81,14 +82,19 @@ CASES: dict[str, Callable[[], Case]] = {
 
 def take_part(case: Case, side: str, processes: Processes = ALONE) -> dict[str, Array]:
     """Take the case's steps, and return the losses, the gradients of the first step and the last weights."""
-    state = case.experiment.weights(case.experiment.seed, case.experiment.network)
-    trained = build(side, case.experiment, case.data, state, processes)
+    trained = side_of(case, side, processes)
     rows = np.array(case.rows)
     losses: list[Any] = [trained.step(rows)]
     found = by_name("gradient", trained, trained.flat_gradients())
     losses += [trained.step(rows) for _ in range(case.steps - 1)]
     found |= by_name("weight", trained, trained.flat_parameters())
     return found | {"losses": np.array(trained.read(losses))}
+
+
+def side_of(case: Case, side: str, processes: Processes) -> Any:
+    """Return one side of a case."""
+    state = case.experiment.weights(case.experiment.seed, case.experiment.network)
+    return build(side, case.experiment, case.data, state, processes)
 
 
 def by_name(what: str, side: Any, vector: Array) -> dict[str, Array]:
@@ -101,6 +107,8 @@ def by_name(what: str, side: Any, vector: Array) -> dict[str, Array]:
 def run(folder: Path, worlds: str) -> None:
     """Run all cases with so many processes each; every rank leaves what it has found in a file."""
     cases = {name: make() for name, make in CASES.items()}
+    infinite = drawn("squared_error")
+    infinite.data.inputs[-1] = np.nan
     for world in map(int, worlds.split(",")):
 
         def work(world: int = world) -> None:
@@ -109,6 +117,9 @@ def run(folder: Path, worlds: str) -> None:
                     for side in ("manual", "torch"):
                         found = take_part(case, side, processes)
                         np.savez(folder / f"{name}.{side}.{world}.{processes.rank}.npz", **found)
+                for side in ("manual", "torch"):
+                    place = folder / f"{side}.{world}.{processes.rank}.txt"
+                    place.write_text(str(first_not_finite(side_of(infinite, side, processes), np.arange(ROWS))))
 
         if any(statuses := fork(world, work, folder)):
             raise SystemExit(f"{world}: {statuses}\n" + "".join(p.read_text() for p in folder.glob("*.err")))

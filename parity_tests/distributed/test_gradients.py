@@ -14,10 +14,16 @@ ALLOWED = 8
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    """{(case, side, world, rank): what that process has found}."""
+def folder(tmp_path_factory):
+    """Return the folder in which every process has left what it has found."""
     folder = tmp_path_factory.mktemp("processes")
     in_a_process("cases", "run", folder, ",".join(map(str, WORLDS)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(folder):
+    """{(case, side, world, rank): what that process has found}."""
     places = [(n, s, world, rank) for n in CASES for s in SIDES for world in WORLDS for rank in range(world)]
     return {place: dict(np.load(folder / "{}.{}.{}.{}.npz".format(*place))) for place in places}
 
@@ -49,3 +55,9 @@ def test_all_processes_have_the_same_bits(side, found):
             for rank in range(1, world):
                 other = found[name, side, world, rank]
                 assert all(np.array_equal(other[what], first[what]) for what in first), name
+
+
+def test_all_name_the_tensor_that_is_not_finite_in_the_rows_of_one(folder):
+    """The last process has the row in its share; the others see it in the summed gradients first."""
+    for path in [folder / f"{side}.{world}.{rank}.txt" for side in SIDES for world in WORLDS for rank in range(world)]:
+        assert path.read_text() == "network.input", path
