@@ -1,5 +1,7 @@
 """Several processes that train one network: torch.distributed, with gloo on CPUs and nccl on GPUs."""
 
+import atexit
+import gc
 import os
 import socket
 from collections.abc import Iterator
@@ -45,10 +47,22 @@ def group(store: dist.Store, rank: int, world: int, device: torch.device, one_ma
         torch.cuda.set_device(device)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=TIMEOUT)
+    atexit.register(_let_go, [dist.group.WORLD])
     try:
         yield
     finally:
         dist.destroy_process_group()
+
+
+def _let_go(kept: list[Any]) -> None:
+    """Let the group go when all that has used it is gone.
+
+    Its destructor waits for threads that may be waiting for the interpreter's lock. It gives up that lock first where
+    the last reference to it is Python's (pytorch/pytorch#154976), but not where it is DistributedDataParallel's: half
+    of all short trainings hung in the end.
+    """
+    gc.collect()
+    kept.clear()
 
 
 def _name_resolves() -> bool:

@@ -123,3 +123,18 @@ def run(folder: Path, worlds: str) -> None:
 
         if any(statuses := fork(world, work, folder)):
             raise SystemExit(f"{world}: {statuses}\n" + "".join(p.read_text() for p in folder.glob("*.err")))
+
+
+def short(folder: Path, times: str) -> None:
+    """Start and end a training of three steps, several times."""
+    case = drawn("squared_error")
+
+    for number in range(int(times)):
+
+        def work(number: int = number) -> None:
+            with join("cpu", f"file://{folder}/short{number}") as processes:
+                trained = side_of(case, "torch", processes)
+                for _ in range(3):
+                    trained.step(np.arange(ROWS))
+
+        assert fork(2, work, folder) == [0, 0]

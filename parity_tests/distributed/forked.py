@@ -5,6 +5,7 @@
 calls FUNCTION(FOLDER, ARGUMENT) of a module beside this one, in a process of its own: pytest's may have threads.
 """
 
+import atexit
 import importlib
 import os
 import sys
@@ -47,6 +48,7 @@ def fork(
                 status = work() or 0
             except BaseException:
                 traceback.print_exc()
+            atexit._run_exitfuncs()
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)
