@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from parity_tests.commands.commands import shell
 from parity_tests.distributed.commands import EPOCHS, LONG
 from parity_tests.distributed.forked import in_a_process
 from parity_tests.training.runs import trained
@@ -57,6 +58,17 @@ def test_two_processes_train_as_one_does(launched, folder, tmp_path):
         assert apart(folder / "whole" / side, tmp_path / "alone" / side) <= ALLOWED
         config = json.loads((folder / "whole" / side / "config.json").read_text())
         assert "2 processes" in config["computed_on"]
+
+
+def test_torchrun_itself(tmp_path):
+    arguments = ["people", "--batch-size", "3", "--epochs", "20", "--side", "torch"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = shell(*launcher, "scripts/train.py", *arguments, "--out", str(tmp_path / "two"))
+    assert done.returncode == 0, done.stderr
+    assert "train.py:" not in done.stderr
+    assert done.stdout.count(f"{tmp_path / 'two'}: weights.npz after step 40") == 1
+    assert trained(tmp_path / "alone", *arguments) == 0
+    assert apart(tmp_path / "two", tmp_path / "alone") <= ALLOWED
 
 
 @pytest.mark.parametrize(

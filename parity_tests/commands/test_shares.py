@@ -1,0 +1,43 @@
+"""The page on several processes quotes what the command prints, and the command shows a mistake and what mends it."""
+
+import re
+
+from parity_tests.commands.commands import ROOT, document, refused, run
+
+PAGE = (ROOT / "docs" / "several_processes.md").read_text(encoding="utf-8")
+ROUNDING = 8e-17  # half an eps of a gradient below 0.5
+NUMBER = re.compile(r"\d\.\de[-+]\d\d$")
+
+
+def test_the_page_quotes_what_the_command_prints(capsys):
+    """Word for word and number for number, but for those of rounding alone."""
+    status, out, err = run(capsys, "shares")
+    assert (status, err) == (0, "")
+    (block,) = re.findall(r"```text\n(.*?)```", PAGE, re.S)
+    for quoted, printed in zip(block.splitlines(), out.splitlines(), strict=True):
+        assert NUMBER.sub("", quoted) == NUMBER.sub("", printed)
+        for line in (quoted, printed):
+            if "the sum of" in line:
+                assert float(NUMBER.findall(line)[0]) <= ROUNDING
+        assert "the mean of" not in quoted or quoted == printed
+
+
+def test_every_process_more_makes_the_mean_of_means_no_better(capsys):
+    status, out, _ = run(capsys, "shares", "--samples", "8", "--processes", "3", "--json")
+    assert status == 0
+    found = document(out)["results"]
+    assert found["sizes"] == [3, 3, 2]
+    for name, error in found["errors"].items():
+        assert error > 0.4 * found["largest"] if "the mean of" in name else error <= ROUNDING
+
+
+def test_the_page_shows_lines_that_stand_in_the_code():
+    (lines,) = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+    code = (ROOT / "handgrad" / "torch_side.py").read_text(encoding="utf-8")
+    assert "\n".join(" " * 8 + line for line in lines.splitlines()) in code
+
+
+def test_too_few_and_too_many_processes_are_refused(capsys):
+    for number in ("1", "17", "5"):
+        line = refused(capsys, "shares", "--samples", "4", "--processes", number)
+        assert f"--processes {number}: give 2 to 16, and at most one for each sample" in line
