@@ -55,7 +55,7 @@ def run(folder: Path, _: str) -> None:
         "diverged": launched(folder, 3, *too_fast),
     }
     for name, world, side, rank, number in (
-        ("interrupted", 3, "manual", 1, signal.SIGINT),
+        ("interrupted", 3, "manual", 1, signal.SIGTERM),
         ("killed", 2, "torch", 1, signal.SIGKILL),
         ("main killed", 3, "manual", 0, signal.SIGKILL),
     ):

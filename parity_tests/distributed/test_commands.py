@@ -81,7 +81,7 @@ def test_an_error_is_told_once(name, world, said, launched):
 
 
 def test_a_signal_to_one_interrupts_all_at_the_same_step(launched):
-    assert launched["interrupted"]["statuses"] == [130] * 3
+    assert launched["interrupted"]["statuses"] == [143] * 3
     assert "and saved; go on with --resume" in told(launched, "interrupted")
     assert launched["interrupted"]["err"][0]  # by the main process, although another was asked
 
