@@ -151,11 +151,11 @@ class TorchSide:
         index = torch.as_tensor(rows, device="cpu")  # where the targets lie: there is nothing to wait for
         # DistributedDataParallel takes the mean over the processes: times their number it is the sum of the shares.
         count = self.objective.count(self.batches.targets[index]) / self.processes.world
-        if len(self.processes.share(rows)) == 0:
-            count = math.inf  # the others wait for this one's gradients: it gives zeros
+        if len(self.processes.share(rows)) == 0:  # the others wait for this one's gradients: it gives zeros
+            count = math.inf
+        self.trainer.optimizer.zero_grad()
         batch = (tensor.tensor_split(self.experiment.accumulate) for tensor in self.batches.take(self._own(rows)))
         *others, last = [(x, t) for x, t in zip(*batch, strict=True) if len(t)]
-        self.trainer.optimizer.zero_grad()
         network = self.trainer.network
         with network.no_sync() if isinstance(network, DistributedDataParallel) else nullcontext():
             shares = [self.trainer.add_gradients(x, t, count) for x, t in others]
@@ -163,9 +163,9 @@ class TorchSide:
         return sum(shares[1:], shares[0])
 
     def _own(self, rows: Array) -> Array:
-        """Return this process's share of a batch, and one row where it has none, since it has to take part."""
-        own = self.processes.share(rows)
-        return own if len(own) else rows[:1]
+        """Return this process's share of a batch, and where it has none one row, which will weigh nothing."""
+        share = self.processes.share(rows)
+        return share if len(share) else rows[:1]
 
     @property
     def at_once(self) -> bool:

@@ -78,19 +78,19 @@ def train(options: argparse.Namespace, processes: Processes) -> int:
     trainings = started(options, processes) if options.resume is None else resumed(options, processes)
     experiment, found = trainings[0].experiment, {}
     read = describe(trainings[0].data, experiment.name)
-    speaks = processes.main and not options.json
-    if speaks:
+    lines = processes.main and not options.json
+    if lines:
         cli.say(read)
     try:
         for training in trainings:
-            if speaks:
+            if lines:
                 cli.say(f"{training.side.name:6}  {training.side.describe()}")
-            summary = training.run(quiet=options.json)
+            summary = training.run(quiet=not lines)
             if not processes.main:
                 continue
             metrics = training.folder.metrics()
             found[training.side.name] = {"metrics": metrics, "final_loss": metrics[-1]["loss"], "summary": summary}
-            if not options.json:
+            if lines:
                 tell(training, summary)
     except RuntimeError as error:
         if not options.deterministic or "deterministic" not in str(error):

@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch.distributed.distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 
-from torch_impl.device import pick_device
+from torch_impl.device import WORKSPACE, pick_device
 
 Array = np.ndarray[Any, np.dtype[Any]]
 TIMEOUT = timedelta(seconds=50)  # that a process waits for one that does not answer
@@ -46,6 +46,7 @@ def group(store: Store, rank: int, world: int, device: torch.device, one_machine
         loopback = (name for _, name in socket.if_nameindex() if name in ("lo", "lo0"))
         os.environ.setdefault("GLOO_SOCKET_IFNAME", next(loopback, "lo"))
     if device.type == "cuda":
+        os.environ.setdefault(WORKSPACE, ":4096:8")  # in time, should the training be asked to be deterministic
         torch.cuda.set_device(device)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=TIMEOUT)

@@ -8,6 +8,7 @@ calls FUNCTION(FOLDER, ARGUMENT) of a module beside this one, in a process of it
 import atexit
 import importlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -39,6 +40,7 @@ def fork(
     found = []
     for rank in range(world):
         if (process := os.fork()) == 0:
+            signal.alarm(100)  # none goes on hanging when `shell` has given up
             places = {**shared, "RANK": rank, "LOCAL_RANK": rank, "TORCHELASTIC_USE_AGENT_STORE": True}
             os.environ.update({name: str(place) for name, place in places.items()})
             for number, name in ((1, "out"), (2, "err")):
