@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from handgrad.arrays import DamagedError, read_arrays, write_arrays
+from handgrad.both_sides import Snapshot
 from handgrad.errors import UsageError
 from handgrad.files import written_beside
-from handgrad.sides import Snapshot
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

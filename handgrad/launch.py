@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handgrad import checkpoint
+from handgrad.both_sides import Snapshot
 from handgrad.cli import plain
 from handgrad.data import Data
 from handgrad.data.source import fingerprint
 from handgrad.errors import UsageError
 from handgrad.experiment import Experiment, State
 from handgrad.processes import Processes
-from handgrad.sides import ManualSide, Snapshot
+from handgrad.sides import ManualSide
 from handgrad.training import Plan, Training
 
 if TYPE_CHECKING:

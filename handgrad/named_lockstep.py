@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from handgrad.both_sides import Snapshot, each_leaf
 from handgrad.data import Data
 from handgrad.exact import DELTA, units
 from handgrad.experiment import Experiment, State
 from handgrad.judging import ALLOWED_OF_NOISE, Judgement, judge
 from handgrad.lockstep import Failure, Row, Worst
-from handgrad.sides import ManualSide, Snapshot, each_leaf
+from handgrad.sides import ManualSide
 from handgrad.torch_side import TorchSide, rounded
 from handgrad.truth import complex_gradient
 from handgrad.weights import from_network

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from handgrad import checkpoint, weights
+from handgrad.both_sides import Snapshot
 from handgrad.cli import plain
 from handgrad.data import Data
 from handgrad.data.source import recorded
@@ -23,7 +24,6 @@ from handgrad.environment import environment
 from handgrad.errors import UsageError
 from handgrad.experiment import Experiment, State
 from handgrad.files import written_beside
-from handgrad.sides import Snapshot
 
 FORMAT = 1
 

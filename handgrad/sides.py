@@ -1,16 +1,25 @@
 """The hand-written side of an experiment; torch_side.py has the same class for autograd's."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 import manual.networks as networks
 import manual.optim
+from handgrad.both_sides import (
+    CHUNK,
+    Snapshot,
+    in_chunks,
+    loss_arguments,
+    optimizer_state,
+    parts,
+    shared_by,
+)
 from handgrad.build import build
-from handgrad.data import IGNORED, Data
+from handgrad.data import Data
 from handgrad.experiment import Experiment, Loss, Network, State
 from handgrad.processes import ALONE, Processes
 from handgrad.weights import from_network, to_network
@@ -20,13 +29,6 @@ from manual.objective import Objective
 from manual.trainer import Trainer
 
 Array = np.ndarray[Any, np.dtype[Any]]
-CHUNK = 1000  # samples that a network is asked about at once
-
-
-def loss_arguments(loss: Loss, logits: bool) -> tuple[str, float, str]:
-    """Return the arguments of Objective for a convention, on outputs that are logits or not."""
-    kind = "cross_entropy_from_logits" if loss.kind == "cross_entropy" and logits else loss.kind
-    return kind, loss.factor, loss.reduction
 
 
 def predict(network: Network, state: Mapping[str, Array], inputs: Array, dtype: str) -> Array:
@@ -40,50 +42,6 @@ def predict(network: Network, state: Mapping[str, Array], inputs: Array, dtype: 
 def cast(array: Array, dtype: Any) -> Array:
     """Return a copy of an array: floats in `dtype`, tokens and classes as they are."""
     return array.astype(dtype if array.dtype.kind == "f" else array.dtype)
-
-
-def in_chunks(loss: Loss, inputs: Any, targets: Any, total: Callable[[Any, Any], float]) -> float:
-    """Return the mean loss over many samples, CHUNK at a time: sums are added, and divided by what was counted."""
-    counted = int((targets != IGNORED).sum())
-    parts = (slice(start, start + CHUNK) for start in range(0, len(targets), CHUNK))
-    found = sum(total(inputs[part], targets[part]) for part in parts)
-    return loss.factor * found / (counted if loss.reduction == "mean" else 1)
-
-
-class Snapshot(NamedTuple):
-    """All that the next step depends on: the states of the network, the optimizer and the scheduler, as arrays.
-
-    They have torch's form and keys, on either side, so that one can go on where the other has stopped.
-    """
-
-    network: State
-    optimizer: dict[str, Any]
-    scheduler: dict[str, Any]
-
-
-def each_leaf(change: Callable[[Any], Any], value: Any) -> Any:
-    """Return a snapshot, or a state of mappings and lists, with change(leaf) in the place of every leaf."""
-    if isinstance(value, Snapshot):
-        return Snapshot(*(each_leaf(change, part) for part in value))
-    if isinstance(value, Mapping):
-        return {key: each_leaf(change, part) for key, part in value.items()}
-    return [each_leaf(change, part) for part in value] if isinstance(value, list) else change(value)
-
-
-def optimizer_state(names: Sequence[str], state: Mapping[str, Any]) -> State:
-    """Return what an optimizer keeps of each parameter, by name: exp_avg of 0.weight is `0.weight exp_avg`."""
-    kept = ((names[int(number)], values) for number, values in sorted(state["state"].items()))
-    return {f"{name} {key}": np.array(v) for name, values in kept for key, v in values.items() if v is not None}
-
-
-def parts(rows: Array, count: int) -> list[Array]:
-    """Return rows in at most `count` parts, their sizes as equal as they can be."""
-    return [part for part in np.array_split(rows, count) if len(part)]
-
-
-def shared_by(processes: Processes) -> str:
-    """Return what a side's description says of several processes."""
-    return f", {processes.world} processes" if processes.world > 1 else ""
 
 
 def _gradient(parameter: Parameter) -> Array:

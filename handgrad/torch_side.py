@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import torch_impl.networks as networks
+from handgrad.both_sides import CHUNK, Snapshot, each_leaf, in_chunks, loss_arguments, optimizer_state, shared_by
 from handgrad.build import build
 from handgrad.data import Data
 from handgrad.errors import UsageError
 from handgrad.experiment import Experiment, Loss, Network, State
 from handgrad.processes import ALONE, Processes
-from handgrad.sides import CHUNK, Snapshot, each_leaf, in_chunks, loss_arguments, optimizer_state, shared_by
 from handgrad.weights import from_network, to_network
 from torch_impl.batches import Batches, to_tensor
 from torch_impl.device import FULL_PRECISION, full_precision, pick_device, report

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from handgrad import runs
+from handgrad.both_sides import Snapshot
 from handgrad.data import Data
 from handgrad.errors import UsageError
 from handgrad.experiment import Experiment
@@ -18,7 +19,6 @@ from handgrad.loop import Batch, Order, report_due, schedule_due
 from handgrad.metrics import accuracy, class_accuracy
 from handgrad.progress import Progress
 from handgrad.runs import RunFolder, Unwritten
-from handgrad.sides import Snapshot
 from handgrad.summary import summary
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import manual.nn
 import manual.objective
 import torch_impl.objective
 from handgrad import experiments
+from handgrad.both_sides import loss_arguments
 from handgrad.errata.entry import PART_1, Erratum, Finding, both, each
 from handgrad.errata.pair import HALF_SSE, SIGNED_SUM, Pair, or_gate, start, virus
 from handgrad.experiment import Loss
 from handgrad.loop import run
-from handgrad.sides import loss_arguments
 
 Array = np.ndarray[Any, np.dtype[Any]]
 ORIGIN = [[0.0, 0.0]]

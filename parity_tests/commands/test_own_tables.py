@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from handgrad import checkpoint, experiments, launch, weights
+from handgrad.both_sides import Snapshot
 from handgrad.cli import Parser, add_training_options, chosen
 from handgrad.data.csv_file import read
 from handgrad.data.source import fingerprint, recorded
 from handgrad.data.split import Shares, split
 from handgrad.saved_run import Run
-from handgrad.sides import Snapshot
 from parity_tests.commands.commands import document, refused, run
 from parity_tests.commands.tables import write_table
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from handgrad.both_sides import parts
 from handgrad.experiment import Scheduler
-from handgrad.sides import parts
 from parity_tests.devices.every import Constant, side, variants
 from parity_tests.devices.pretend import LOG, Pretend
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from handgrad import checkpoint
+from handgrad.both_sides import Snapshot
 from handgrad.errors import UsageError
-from handgrad.sides import Snapshot
 
 ODD = {
     "random": np.random.default_rng([1, 2]).bit_generator.state,
