@@ -24,16 +24,19 @@ OPTIONAL = {"convnet": ("classes",)}  # of other images than the digits
 KINDS = ("packaged", "csv", "idx", "text", "names")
 SEQUENCES = ("char_rnn", "gpt")
 LARGEST = 1024  # of any option
+WEIGHTS = {"last": "weights.npz", "best": "best.npz"}
 COUNTS = {"two_two_one": 3, "perceptron": 2}  # how many sizes a network has; an mlp has two or more
 
 
 class Run:
     """What predict needs of a run: network, weights, how its inputs are made and what an output means.
 
+    `which` are the weights: last, or best, as they were at the lowest loss that was reported.
+
     Raises UsageError, in one sentence, for a folder that is not such a run.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, which: str = "last") -> None:
         self._path = folder / "config.json"
         config = _read(self._path)
         self.experiment_name = self._text(config, "experiment")
@@ -41,7 +44,7 @@ class Run:
         self.dtype = self._one_of(config, "dtype", ("float64", "float32"))
         self.network = self._network(self._part(config, "network"))
         self.data = self._table(self._part(config, "data"))
-        self.state = weights.load(folder / "weights.npz", self.network)
+        self.state = weights.load(folder / WEIGHTS[which], self.network)
 
     def _need(self, good: bool, name: str, value: Any) -> None:
         if not good:

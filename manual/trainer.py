@@ -1,5 +1,6 @@
 """One step of training by hand: forward, loss, backward, update."""
 
+import math
 from functools import cached_property
 
 import numpy as np
@@ -48,9 +49,10 @@ class Trainer:
     def _differentiate(self, objective: Objective, count: float, inputs: Array, targets: Array) -> Array:
         output, saved = self.network.forward(inputs)
         loss, saved_loss = objective.forward(output, targets)
-        grad_output, _ = objective.backward(1.0 / count, saved_loss)
+        share = 1.0 / count if count else math.nan  # the mean of nothing, as in torch
+        grad_output, _ = objective.backward(share, saved_loss)
         self.network.backward(grad_output, saved, input_grad=False)
-        return np.asarray(loss / output.dtype.type(count))
+        return np.asarray(loss / output.dtype.type(count) if count else loss * share)
 
     @cached_property
     def total(self) -> Objective:

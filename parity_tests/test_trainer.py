@@ -104,3 +104,16 @@ def test_gradients_are_clipped_before_the_update_and_not_after():
     assert moved == pytest.approx(0.3 * 0.01, rel=1e-3)  # 1e-6 / 0.01 short, by the formula
     for (name, p), twin in zip(hand.named_parameters(), theirs.parameters(), strict=True):
         assert np.abs(p.data - twin.detach().cpu().numpy()).max() <= TOLERANCE * np.abs(before[name]).max()
+
+
+def test_parts_of_a_batch_in_which_nothing_counts_have_no_loss():
+    """The mean of nothing is 0 / 0, in torch as well; a training stops at it and says so."""
+    hand, theirs = by_hand.MLP((4, 2), logits=True, dtype=np.float64), with_autograd.MLP((4, 2), logits=True)
+    x, t = normal(3, 4), np.full(3, -100)
+    ours = manual.trainer.Trainer(hand, manual.objective.Objective("classes"), SGD(hand.parameters()))
+    optimizer = torch.optim.SGD(theirs.parameters())
+    torchs = torch_impl.trainer.Trainer(theirs.double(), torch_impl.objective.Objective("classes"), optimizer)
+    assert np.isnan(ours.add_gradients(x, t, ours.objective.count(t)))
+    assert torchs.add_gradients(torch.tensor(x), torch.tensor(t), torchs.objective.count(torch.tensor(t))).isnan()
+    for p, twin in zip(hand.parameters(), theirs.parameters(), strict=True):
+        np.testing.assert_array_equal(p.grad, twin.grad.cpu().numpy())  # no target hands anything down

@@ -26,6 +26,7 @@ def parser() -> cli.Parser:
     )
     parser.add_argument("run", type=Path, metavar="DIR", help="a run folder that train.py has left")
     parser.add_argument("--side", choices=("manual", "torch", "both"), default="both", help="default: both")
+    parser.add_argument("--weights", choices=("last", "best"), default="last", help="which of the run's (last)")
     parser.add_argument("--device", default="cpu", help="the torch side's: cpu (default), auto, cuda, cuda:N or mps")
     parser.add_argument("--height-cm", type=parsing.number, metavar="CM", help="a person's height, with --weight-kg")
     parser.add_argument("--weight-kg", type=parsing.number, metavar="KG", help="a person's weight, with --height-cm")
@@ -52,7 +53,7 @@ def command(arguments: list[str]) -> int:
     from handgrad import answers
     from handgrad.saved_run import SEQUENCES
 
-    runs = find_runs(options.run)
+    runs = find_runs(options.run, options.weights)
     first = next(iter(runs.values()))
     if first.data.features == ("pixel",) or first.network.name in SEQUENCES:
         writes = first.network.name in SEQUENCES
@@ -114,12 +115,12 @@ def text(run: "Run", row: dict[str, Any], names: list[str]) -> list[str]:
     return lines
 
 
-def find_runs(folder: Path) -> "dict[str, Run]":
+def find_runs(folder: Path, which: str) -> "dict[str, Run]":
     """Return the run in a folder, or the two of a training of both sides, by the side that trained it."""
     from handgrad.saved_run import Run
 
     both = {name: folder / name for name in ("manual", "torch") if os.path.isfile(folder / name / "config.json")}
-    found = [Run(path) for path in (both.values() if both else [folder])]
+    found = [Run(path, which) for path in (both.values() if both else [folder])]
     if len({(run.experiment_name, run.network, run.data.features) for run in found}) > 1:
         raise UsageError(f"{folder}: manual/ and torch/ are runs of different experiments; name one of them")
     return {run.side: run for run in found}

@@ -27,6 +27,7 @@ def parser() -> cli.Parser:
     parser.add_argument(
         "--temperature", type=parsing.rate, default=1.0, help="1 draws as trained, near 0 takes the likeliest letter"
     )
+    parser.add_argument("--weights", choices=("last", "best"), default="last", help="which of the run's (last)")
     parser.add_argument("--device", default="cpu", help="the torch side's: cpu (default), auto, cuda, cuda:N or mps")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
     return parser
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
 def command(arguments: list[str]) -> int:
     """Parse the arguments, draw and print."""
     options = parser().parse_args(arguments)
-    run = find_run(options.run)
+    run = find_run(options.run, options.weights)
     text = run.data.features == ("character",)
     check(options, run, text)
     count = options.count or (1 if text else 10)
@@ -127,12 +128,12 @@ def shown_text(rows: list[dict[str, Any]], names: list[str], own: bool) -> list[
     return ["\n\n".join(pieces)]
 
 
-def find_run(folder: Path) -> "Run":
+def find_run(folder: Path, which: str) -> "Run":
     """Return the run in a folder, of both sides the hand-written one; UsageError where it writes nothing."""
     from handgrad.saved_run import SEQUENCES, Run
 
     both = [folder / side for side in ("manual", "torch") if (folder / side / "config.json").is_file()]
-    run = Run(both[0] if both else folder)
+    run = Run(both[0] if both else folder, which)
     if run.network.name not in SEQUENCES:
         raise UsageError(
             f"{folder} is a run of {run.experiment_name}, which writes no names; "

@@ -254,3 +254,16 @@ def test_runs_of_two_experiments_are_not_mixed(runs, capsys, tmp_path):
 
 def test_weights_can_be_read_by_others(runs):
     assert (runs / "manual" / "weights.npz").stat().st_mode & 0o777 == 0o644
+
+
+def test_the_best_weights_predict_as_well(capsys, tmp_path):
+    """At this rate the loss goes up, so that they are the first."""
+    assert run(capsys, "train", "trial_and_error", "--lr", "0.2", "--epochs", "4", "--out", tmp_path / "run")[0] == 0
+    found = {}
+    for which in ("last", "best"):
+        state = np.load(tmp_path / "run" / ("best.npz" if which == "best" else "weights.npz"))
+        _, out, _ = run(capsys, "predict", tmp_path / "run", "--input", "2", "--weights", which, "--json")
+        found[which] = document(out)["results"][0]["manual"]
+        assert found[which] == pytest.approx(2 * state["0.weight"].item(), rel=1e-15)
+    assert found["best"] != found["last"]
+    assert "best" in refused(capsys, "predict", tmp_path / "run", "--input", "2", "--weights", "first")
