@@ -51,9 +51,20 @@ def test_explain_prints_what_the_readme_shows(capsys):
 
 
 def test_links_lead_somewhere():
-    for page in ("README.md", "CONTRIBUTING.md"):
-        for link in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8")):
-            assert (ROOT / link).exists(), f"{page}: {link}"
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page}: {link}"
+
+
+def test_the_options_of_the_pages_exist():
+    from scripts import compare, predict, sample, train
+
+    known = {o for command in (compare, predict, sample, train) for o in command.parser()._option_string_actions}
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    for text in (page, README.split("## Training")[1].split("\n## ")[0]):
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
+        assert len(named) > 5
+        assert named <= known
 
 
 def test_the_commands_of_the_table_exist():
