@@ -148,6 +148,7 @@ class Training:
         due = report_due(self.experiment, self.order.epoch)
         if due and self.order.start == 0 and self.experiment.report_when == "before":
             self._line(self.order.epoch)
+            self._mark_good()
         batch = self.order.next()
         self._unread.append(self.side.step(batch.rows))
         if not self.finished:
@@ -159,18 +160,25 @@ class Training:
         loss = None
         if due or self.finished or (every is not None and self.order.step % every == 0):
             loss = self._line(batch.epoch)
-        self._schedule(batch, loss)
+        loss = self._schedule(batch, loss)
+        if loss is not None:
+            self._mark_good()
         self._progress.advance(self.order.step)
 
-    def _schedule(self, batch: Batch, loss: float | None) -> None:
+    def _schedule(self, batch: Batch, loss: float | None) -> float | None:
+        """Let the scheduler step where it is due; return the loss that the run goes by, if it was computed."""
         scheduler = self.experiment.scheduler
-        if scheduler is None or not schedule_due(self.experiment, batch):
-            return
-        if not scheduler.takes_loss:
-            self.side.schedule()
-            return
-        self.side.schedule(self._watched({}) if loss is None else loss)
-        self._read()
+        if scheduler is not None and schedule_due(self.experiment, batch):
+            if scheduler.takes_loss:
+                self._read()
+                loss = self._watched({}) if loss is None else loss
+                self.side.schedule(loss)
+            else:
+                self.side.schedule()
+        return loss
+
+    def _mark_good(self) -> None:
+        """Remember where all was finite, with the rate of the next step, to repeat the steps from there if need be."""
         self._good = (self.side.snapshot(), self.order.state())
 
     def _watched(self, line: dict[str, Any]) -> float:
@@ -204,7 +212,6 @@ class Training:
         if watched < self.best["loss"]:
             self.best = {"loss": watched, "step": self.order.step}
             self.folder.write_weights("best.npz", self.side.state())
-        self._good = (self.side.snapshot(), self.order.state())
         return watched
 
     def _say(self, line: Mapping[str, Any]) -> None:

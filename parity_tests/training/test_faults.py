@@ -270,3 +270,13 @@ def test_losses_are_read_at_once_or_a_hundred_together(tmp_path, monkeypatch, at
     assert trained(tmp_path / "run", *arguments) == 0
     # Lines stand at the ends of the first epoch and of the last, after 4 and 240 steps.
     assert [size for size in sizes if size] == (240 * [1] if at_once else [4, most, most, 36])
+
+
+@pytest.mark.parametrize("every", ["epoch", "step"])
+def test_steps_are_repeated_at_the_rates_that_they_had(tmp_path, capsys, every):
+    """A learning rate that grows tenfold with every report: at the rate before, nothing would overflow."""
+    arguments = ("people", "--batch-size", "4", "--report-every", "1", "--lr", "1e290", "--schedule-every", every)
+    arguments = (*arguments, "--scheduler", "ExponentialLR(gamma=1e10)", "--epochs", "9", "--out", tmp_path / "run")
+    status, _, err = run(capsys, "train", *arguments, "--json")
+    assert status == 2
+    assert re.search(r"at step \d \(epoch \d\) after the update, \w+ is the first tensor", err), err
