@@ -52,7 +52,7 @@ class Trainer:
         share = 1.0 / count if count else math.nan  # the mean of nothing, as in torch
         grad_output, _ = objective.backward(share, saved_loss)
         self.network.backward(grad_output, saved, input_grad=False)
-        return np.asarray(loss / output.dtype.type(count) if count else loss * share)
+        return np.asarray(loss * output.dtype.type(share))
 
     @cached_property
     def total(self) -> Objective:

@@ -74,9 +74,12 @@ def test_a_batch_in_uneven_parts_has_the_gradient_of_the_whole(kind, reduction):
         == torchs.objective.count(torch.tensor(t))
         == (1 if reduction == "sum" else 6 if kind == "classes" else 18)
     )
+    assert type(count) is int
     ours.optimizer.zero_grad()
     parts = (slice(0, 5), slice(5, 8), slice(8, 9))
-    loss = sum(ours.add_gradients(x[part], t[part], count) for part in parts)
+    shares = [ours.add_gradients(x[part], t[part], count) for part in parts]
+    assert all(isinstance(share, np.ndarray) and share.dtype == x.dtype for share in shares)
+    loss = sum(shares)
     other = sum(torchs.add_gradients(torch.tensor(x[part]), torch.tensor(t[part]), count) for part in parts)
     assert abs(loss - whole) <= TOLERANCE * abs(whole)
     assert abs(other.item() - whole) <= TOLERANCE * abs(whole)
