@@ -27,6 +27,12 @@ RUNS = {
         *("adults", "--epochs", "1", "--batch-size", "64", "--optimizer", "SGD(momentum=0.9, nesterov=True)"),
         *("--scheduler", "OneCycleLR(max_lr=0.5, total_steps=68)", "--accumulate", "3", "--weight-decay", "0.01"),
     ),
+    # Rules that keep numbers of float32 beside parameters of float64, and a scheduler that counts in a dict.
+    "nadam": (
+        *("mlp", "--dtype", "float64", "--steps", "25", "--batch-size", "300", "--optimizer", "NAdam", "--lr", "0.01"),
+        *("--scheduler", "MultiStepLR(milestones=[1, 3, 3], gamma=0.5)"),
+    ),
+    "asgd": ("mlp", "--dtype", "float64", "--steps", "25", "--batch-size", "300", "--optimizer", "ASGD(t0=3)"),
     "plateau": (
         *("adults", "--steps", "30", "--batch-size", "500", "--optimizer", "RMSprop", "--order", "shuffle"),
         *("--scheduler", "ReduceLROnPlateau(factor=0.5, patience=0, threshold=0.5)", "--report-every", "2"),
