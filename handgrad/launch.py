@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handgrad import checkpoint
+from handgrad import checkpoint, rules
 from handgrad.both_sides import Snapshot
 from handgrad.cli import plain
 from handgrad.data import Data
@@ -54,13 +54,14 @@ def let_be_deterministic() -> None:
 
 
 def loaded(experiment: Experiment, options: Mapping[str, Any]) -> Data:
-    """Return the experiment's samples; UsageError where a batch was asked for of more than there are."""
+    """Return the experiment's samples; UsageError where a batch, or a scheduler, does not fit them."""
     data, asked = experiment.data(), options["batch_size"]
     if asked is not None and asked > len(data.inputs):
         raise UsageError(
             f"--batch-size {asked}: there are {len(data.inputs):,} samples to train on; give at most that many, "
             "or leave it out"
         )
+    rules.check_length(experiment, len(data.inputs))
     return data
 
 
