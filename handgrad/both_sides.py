@@ -53,7 +53,7 @@ def optimizer_state(names: Sequence[str], state: Mapping[str, Any]) -> State:
     return {f"{name} {key}": np.array(v) for name, values in kept for key, v in values.items() if v is not None}
 
 
-def restore_optimizer(optimizer: Any, saved: Mapping[str, Any], convert: Callable[[Array, Any], Any]) -> None:
+def restore_optimizer(optimizer: Any, saved: Mapping[str, Any], convert: Callable[[Any, Any], Any]) -> None:
     """Load an optimizer's state, the numbers in it too as they were: `convert(saved, loaded)` makes them of its kind.
 
     torch, and manual.optim like it, loads all but `step` in the parameter's dtype. NAdam's product and ASGD's rates are

@@ -93,7 +93,9 @@ class Training:
 
     def _config_json(self) -> dict[str, Any]:
         found = runs.config(self.side.name, self.experiment, self.data)
-        given = {name: value for name, value in self.config["options"].items() if value not in (None, False)}
+        given = {
+            name: value for name, value in self.config["options"].items() if value is not None and value is not False
+        }
         return {**found, **vars(self.plan), "options": given, "samples": self.config["samples"], **self._computed()}
 
     def _computed(self) -> dict[str, Any]:
@@ -148,6 +150,7 @@ class Training:
         due = report_due(self.experiment, self.order.epoch)
         if due and self.order.start == 0 and self.experiment.report_when == "before":
             self._line(self.order.epoch)
+            self._all_is_good()
         batch = self.order.next()
         self._unread.append(self.side.step(batch.rows))
         if not self.finished:
@@ -160,6 +163,8 @@ class Training:
         if due or self.finished or (every is not None and self.order.step % every == 0):
             loss = self._line(batch.epoch)
         self._schedule(batch, loss)
+        if loss is not None:  # not before the scheduler has set the rate of the next step, which may be repeated
+            self._all_is_good()
         self._progress.advance(self.order.step)
 
     def _schedule(self, batch: Batch, loss: float | None) -> None:
@@ -171,6 +176,10 @@ class Training:
             return
         self.side.schedule(self._watched({}) if loss is None else loss)
         self._read()
+        self._all_is_good()
+
+    def _all_is_good(self) -> None:
+        """Remember this place: from here on the steps are repeated where one is not finite."""
         self._good = (self.side.snapshot(), self.order.state())
 
     def _watched(self, line: dict[str, Any]) -> float:
@@ -204,7 +213,6 @@ class Training:
         if watched < self.best["loss"]:
             self.best = {"loss": watched, "step": self.order.step}
             self.folder.write_weights("best.npz", self.side.state())
-        self._good = (self.side.snapshot(), self.order.state())
         return watched
 
     def _say(self, line: Mapping[str, Any]) -> None:
@@ -212,7 +220,8 @@ class Training:
         if self.plan.evaluate_every is not None:
             lines = max(lines, self.total // self.plan.evaluate_every)
         self._lines += 1
-        if lines <= LINES or self._lines % (lines // LINES) == 1 or self.finished:
+        every = max(1, lines // LINES)
+        if self._lines % every == 1 % every or self.finished:
             text = f"{self.side.name:6}  epoch {line['epoch']:>7}  loss {line['loss']:.17g}"
             if "validation_loss" in line:
                 text += f"  validation {line['validation_loss']:.6g}"

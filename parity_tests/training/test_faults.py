@@ -103,10 +103,12 @@ def state_of(folder):
 
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("unread", [True, False])
-def test_the_first_tensor_that_is_not_finite_is_named(tmp_path, monkeypatch, capsys, side, unread):
+@pytest.mark.parametrize("scheduler", [(), ("--scheduler", "ExponentialLR(gamma=0.5)", "--report-every", "1")])
+def test_the_first_tensor_that_is_not_finite_is_named(tmp_path, monkeypatch, capsys, side, unread, scheduler):
     """A hidden layer's output overflows in step 8, found at once, or only where an accelerator's losses are read.
 
-    The samples are blown up before that step, so that the repetition meets them as well: its weights are kept.
+    The samples are blown up before that step, so that the repetition meets them as well: its weights are kept. It
+    begins at the last line, behind which a scheduler has set another rate.
     """
     if unread:
         monkeypatch.setattr(SIDES[side], "at_once", False)
@@ -122,7 +124,7 @@ def test_the_first_tensor_that_is_not_finite_is_named(tmp_path, monkeypatch, cap
 
     monkeypatch.setattr(SIDES[side], "step", stepped)
     folder = tmp_path / "run"
-    arguments = ("mlp", "--dtype", "float64", "--batch-size", "400", "--side", side, "--out", folder)
+    arguments = ("mlp", "--dtype", "float64", "--batch-size", "400", "--side", side, *scheduler, "--out", folder)
     status, _, err = run(capsys, "train", *arguments, "--json")
     assert status == 2
     assert re.fullmatch(
