@@ -53,6 +53,19 @@ def optimizer_state(names: Sequence[str], state: Mapping[str, Any]) -> State:
     return {f"{name} {key}": np.array(v) for name, values in kept for key, v in values.items() if v is not None}
 
 
+def restore_optimizer(optimizer: Any, saved: Mapping[str, Any], convert: Callable[[Any, Any], Any]) -> None:
+    """Load an optimizer's state, the numbers in it too as they were: `convert(saved, loaded)` makes them of its kind.
+
+    torch, and manual.optim like it, loads all but `step` in the parameter's dtype. NAdam's product and ASGD's rates are
+    float32 whatever that is, and a training that rounds them otherwise from here on would end elsewhere.
+    """
+    optimizer.load_state_dict(saved)
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for number, entries in saved["state"].items():
+        state = optimizer.state[parameters[number]]
+        state |= {key: convert(v, state[key]) for key, v in entries.items() if getattr(v, "ndim", None) == 0}
+
+
 def parts(rows: Array, count: int) -> list[Array]:
     """Return rows in at most `count` parts, their sizes as equal as they can be."""
     return [part for part in np.array_split(rows, count) if len(part)]

@@ -44,9 +44,7 @@ def load(path: Path) -> tuple[Snapshot, dict[str, Any]]:
     Raises UsageError, in one sentence, for one that is missing, damaged, of something else, or of a newer version; it
     names the checkpoint before it where there is one.
     """
-    file = path
-    if path.is_dir():
-        file = path / NAME if (path / NAME).exists() or not (path / BEFORE).exists() else path / BEFORE
+    file = file_of(path) if path.is_dir() else path
     try:
         return _load(file)
     except FileNotFoundError:
@@ -55,6 +53,11 @@ def load(path: Path) -> tuple[Snapshot, dict[str, Any]]:
         good = f"; the checkpoint before it is still there: --resume {path / BEFORE}"
         other = good if path.is_dir() and file.name == NAME and (path / BEFORE).exists() else "; train again"
         raise UsageError(f"{error}{other}") from None
+
+
+def file_of(folder: Path) -> Path:
+    """Return the last checkpoint of a folder: the one before, where a kill came between the two renames of `save`."""
+    return folder / (NAME if (folder / NAME).exists() or not (folder / BEFORE).exists() else BEFORE)
 
 
 def _load(path: Path) -> tuple[Snapshot, dict[str, Any]]:

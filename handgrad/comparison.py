@@ -13,6 +13,7 @@ from handgrad.experiment import Experiment, Loss, State
 from handgrad.lockstep import Failure, Lockstep
 from handgrad.loop import run
 from handgrad.named_lockstep import NamedLockstep
+from handgrad.rules import check_length
 from handgrad.sides import ManualSide
 from handgrad.torch_side import TorchSide, choose_device
 
@@ -160,4 +161,6 @@ class Comparison:
 
 def compare(experiment: Experiment, device: str = "cpu") -> Comparison:
     """Run `experiment` on both sides from the same initial weights, and return what was found."""
-    return Comparison(experiment, device).train()
+    comparison = Comparison(experiment, device)
+    check_length(experiment, len(comparison.data.inputs))
+    return comparison.train()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handgrad import checkpoint
+from handgrad import checkpoint, rules
 from handgrad.both_sides import Snapshot
 from handgrad.cli import plain
 from handgrad.data import Data
@@ -54,13 +54,14 @@ def let_be_deterministic() -> None:
 
 
 def loaded(experiment: Experiment, options: Mapping[str, Any]) -> Data:
-    """Return the experiment's samples; UsageError where a batch was asked for of more than there are."""
+    """Return the experiment's samples; UsageError where a batch, or a scheduler, does not fit them."""
     data, asked = experiment.data(), options["batch_size"]
     if asked is not None and asked > len(data.inputs):
         raise UsageError(
             f"--batch-size {asked}: there are {len(data.inputs):,} samples to train on; give at most that many, "
             "or leave it out"
         )
+    rules.check_length(experiment, len(data.inputs))
     return data
 
 
@@ -103,9 +104,10 @@ def build(
 
 @dataclass(frozen=True, eq=False)
 class Saved:
-    """A checkpoint as it was read, and the folder of its run."""
+    """A checkpoint as it was read, the folder of its run, and the file in it."""
 
     folder: Path
+    file: Path
     snapshot: Snapshot
     rest: dict[str, Any]
 
@@ -129,10 +131,10 @@ def folders(given: Path, side: str | None) -> list[Path]:
 def read(given: Path) -> Saved:
     """Return the last checkpoint of a folder, or the one in a file; UsageError where it cannot be used."""
     snapshot, rest = checkpoint.load(given)
-    folder = given if given.is_dir() else given.parent
+    folder, file = (given, checkpoint.file_of(given)) if given.is_dir() else (given.parent, given)
     if not (folder / "config.json").is_file():
         raise UsageError(f"{folder} has no config.json, so it is no run of train.py; name the folder of one")
-    return Saved(folder, snapshot, rest)
+    return Saved(folder, file, snapshot, rest)
 
 
 def go_on(
@@ -165,5 +167,5 @@ def go_on(
         raise UsageError(
             f"{saved.folder} has taken {taken:,} steps already, more than the {training.total:,} asked for"
         )
-    training.go_on(saved.folder, saved.snapshot, saved.rest)
+    training.go_on(saved.folder, saved.file, saved.snapshot, saved.rest)
     return training

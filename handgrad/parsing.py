@@ -73,6 +73,8 @@ def rule(text: str) -> tuple[str, tuple[tuple[str, Any], ...]]:
         call = tree if isinstance(tree, ast.Call) else ast.Call(tree, [], [])
         if not isinstance(call.func, ast.Name) or call.args or any(option.arg is None for option in call.keywords):
             raise ValueError
+        if len({option.arg for option in call.keywords}) < len(call.keywords):
+            raise argparse.ArgumentTypeError(f"{_shown(text)} has an option twice")
         return call.func.id, tuple((str(option.arg), ast.literal_eval(option.value)) for option in call.keywords)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise argparse.ArgumentTypeError(f"{_shown(text)} is not written as in 'Adam(betas=(0.9, 0.99))'") from None

@@ -117,19 +117,54 @@ class RunFolder:
         with self._writing(), self._metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(plain(dict(line)), allow_nan=False) + "\n")
 
-    def cut_metrics(self, size: int) -> None:
-        """Take back the lines behind a checkpoint: going on from there will write them anew."""
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from training into this folder; the system lets go where this one is killed.
+
+        Raises UsageError where another one does already.
+        """
         with self._writing():
-            if not self._metrics.exists() or self._metrics.stat().st_size < size:
+            handle = os.open(self._metrics, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            _lock(handle, self.path)
+            yield
+        finally:
+            os.close(handle)
+
+    def take_back(self, file: Path, size: int) -> None:
+        """Make the checkpoint in `file` that of the folder, and take back the lines of metrics behind it.
+
+        Going on from there will write them anew. UsageError where lines are missing, or are none.
+        """
+        with self._writing():
+            content = self._metrics.read_bytes()
+            if len(content) < size:
                 raise UsageError(f"{self._metrics} lacks lines that the checkpoint knows of; train again")
+            self._parsed(content[:size])
+            if file.resolve() != (self.path / checkpoint.NAME).resolve():
+                with written_beside(self.path / checkpoint.NAME) as copy:
+                    copy.write(file.read_bytes())
             os.truncate(self._metrics, size)
-            for left in self.path.glob(".*.npz.*"):  # half-written files of a process that was killed
+            for left in (*self.path.glob(".*.npz.*"), *self.path.glob(".*.json.*")):  # of a process that was killed
                 left.unlink()
+
+    def resumed(self) -> list[Any]:
+        """Return when the run went on before, as config.json has it; UsageError where that is no list."""
+        found = self.read_json("config.json").get("resumed", [])
+        if not isinstance(found, list):
+            raise UsageError(f"{self.path / 'config.json'}: resumed is {found!r:.40}, but train.py writes a list there")
+        return found
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return all lines of metrics.jsonl."""
         with self._writing():
-            return [json.loads(line) for line in self._metrics.read_text(encoding="utf-8").splitlines()]
+            return self._parsed(self._metrics.read_bytes())
+
+    def _parsed(self, content: bytes) -> list[dict[str, Any]]:
+        try:
+            return [dict(json.loads(line)) for line in content.decode().splitlines()]
+        except (TypeError, ValueError, RecursionError):
+            raise UsageError(f"{self._metrics} has a line that is no report; put back what train.py has left") from None
 
     @property
     def _metrics(self) -> Path:
@@ -166,8 +201,26 @@ class Unwritten(RunFolder):
     def append(self, line: Mapping[str, Any]) -> None:
         """Write nothing."""
 
-    def cut_metrics(self, size: int) -> None:
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Leave that to the process that writes."""
+        yield
+
+    def take_back(self, file: Path, size: int) -> None:
         """Leave the lines to the process that writes."""
+
+
+def _lock(handle: int, path: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such locks
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError(f"another process trains into {path} already; wait for its end, or interrupt it") from None
+    except OSError:  # a file system without locks
+        return
 
 
 def write(

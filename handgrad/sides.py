@@ -16,6 +16,7 @@ from handgrad.both_sides import (
     loss_arguments,
     optimizer_state,
     parts,
+    restore_optimizer,
     shared_by,
 )
 from handgrad.build import build
@@ -216,7 +217,7 @@ class ManualSide:
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot of either side."""
         self.network.load_state_dict(snapshot.network)
-        self.trainer.optimizer.load_state_dict(copy.deepcopy(snapshot.optimizer))
+        restore_optimizer(self.trainer.optimizer, copy.deepcopy(snapshot.optimizer), lambda saved, _: saved)
         if self.scheduler is not None:
             self.scheduler.load_state_dict(copy.deepcopy(snapshot.scheduler))
 

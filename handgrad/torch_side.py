@@ -13,7 +13,16 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import torch_impl.networks as networks
-from handgrad.both_sides import CHUNK, Snapshot, each_leaf, in_chunks, loss_arguments, optimizer_state, shared_by
+from handgrad.both_sides import (
+    CHUNK,
+    Snapshot,
+    each_leaf,
+    in_chunks,
+    loss_arguments,
+    optimizer_state,
+    restore_optimizer,
+    shared_by,
+)
 from handgrad.build import build
 from handgrad.data import Data
 from handgrad.errors import UsageError
@@ -240,7 +249,8 @@ class TorchSide:
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot of either side."""
         self.network.load_state_dict({name: self._tensor(value) for name, value in snapshot.network.items()})
-        self.trainer.optimizer.load_state_dict(each_leaf(_tensor, snapshot.optimizer))
+        saved = each_leaf(_tensor, snapshot.optimizer)
+        restore_optimizer(self.trainer.optimizer, saved, lambda value, loaded: value.to(loaded.device))
         if self.scheduler is not None:
             self.scheduler.load_state_dict(copy.deepcopy(snapshot.scheduler))
 

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from handgrad import runs
 from handgrad.both_sides import Snapshot
 from handgrad.data import Data
 from handgrad.errors import UsageError
-from handgrad.experiment import Experiment
+from handgrad.experiment import Experiment, State
 from handgrad.interrupts import TrainingInterruptedError, asked_to_end
 from handgrad.loop import Batch, Order, report_due, schedule_due
 from handgrad.metrics import accuracy, class_accuracy
@@ -65,6 +66,9 @@ class Training:
         self.folder = self._folder(Path())
         self.order = Order(experiment, len(data.inputs))
         self.best: dict[str, Any] = {"loss": math.inf, "step": 0}
+        self.asked = 0  # the number of a signal that has asked to end, when there was nothing left to end
+        self._best_state: State | None = None  # the weights of a new best, until they are written
+        self._gone_on_from: tuple[Path, Mapping[str, Any]] | None = None
         self._losses: list[float] = []  # of the steps since the last line
         self._unread: list[Any] = []  # the same, still where they were computed
         self._good = (side.snapshot(), self.order.state())  # where all was finite when last looked at
@@ -93,25 +97,39 @@ class Training:
 
     def _config_json(self) -> dict[str, Any]:
         found = runs.config(self.side.name, self.experiment, self.data)
-        given = {name: value for name, value in self.config["options"].items() if value not in (None, False)}
+        given = {
+            name: value for name, value in self.config["options"].items() if value is not None and value is not False
+        }
         return {**found, **vars(self.plan), "options": given, "samples": self.config["samples"], **self._computed()}
 
     def _computed(self) -> dict[str, Any]:
         return {"computed_on": self.side.describe(), "device": self.side.device_report()}
 
-    def go_on(self, path: Path, snapshot: Snapshot, rest: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint in the folder at `path`, which may be of the other side; config.json says so."""
+    def go_on(self, path: Path, file: Path, snapshot: Snapshot, rest: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint, read from `file` in the folder at `path`; it may be of the other side."""
         self.folder = self._folder(path)
         self.side.restore(snapshot)
         self.order.restore(rest["order"])
         self.best, self._losses = dict(rest["best"]), list(rest["losses"])
         if rest["side"] == self.side.name:
             self.side.restore_generators(rest["generators"])
-        self.folder.cut_metrics(rest["metrics_size"])
-        going = {"step": self.order.step, "side": self.side.name, **self._computed()}
-        before = self.folder.read_json("config.json").get("resumed", [])
-        self.folder.write_json("config.json", {**self._config_json(), "resumed": [*before, going]})
-        self._good = (snapshot, self.order.state())
+        self._mark_good()
+        self._gone_on_from = file, rest
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep the folder to this process meanwhile; of a run that goes on, take it back to the checkpoint first.
+
+        Raises UsageError where another process trains into it, and where it cannot be gone on with.
+        """
+        with self.folder.alone():
+            if self._gone_on_from is not None:
+                file, rest = self._gone_on_from
+                before = self.folder.resumed()
+                self.folder.take_back(file, rest["metrics_size"])
+                going = {"step": self.order.step, "side": self.side.name, **self._computed()}
+                self.folder.write_json("config.json", {**self._config_json(), "resumed": [*before, going]})
+            yield
 
     def run(self, quiet: bool = False) -> dict[str, Any]:
         """Train to the end and return the summary.
@@ -138,6 +156,7 @@ class Training:
                     if due:
                         self.save()
                 self.save()
+                (self.asked,) = self.processes.largest(asked.number or 0)
         finally:
             self._progress.close()
         found = summary(self.side, self.data)
@@ -161,7 +180,7 @@ class Training:
         if due or self.finished or (every is not None and self.order.step % every == 0):
             loss = self._line(batch.epoch)
         loss = self._schedule(batch, loss)
-        if loss is not None:
+        if loss is not None:  # not before the scheduler has set the rate of the next step, which may be repeated
             self._mark_good()
         self._progress.advance(self.order.step)
 
@@ -211,7 +230,7 @@ class Training:
         self._say(line)
         if watched < self.best["loss"]:
             self.best = {"loss": watched, "step": self.order.step}
-            self.folder.write_weights("best.npz", self.side.state())
+            self._best_state = self.side.state()
         return watched
 
     def _say(self, line: Mapping[str, Any]) -> None:
@@ -219,7 +238,8 @@ class Training:
         if self.plan.evaluate_every is not None:
             lines = max(lines, self.total // self.plan.evaluate_every)
         self._lines += 1
-        if lines <= LINES or self._lines % (lines // LINES) == 1 or self.finished:
+        every = max(1, lines // LINES)
+        if self._lines % every == 1 % every or self.finished:
             text = f"{self.side.name:6}  epoch {line['epoch']:>7}  loss {line['loss']:.17g}"
             if "validation_loss" in line:
                 text += f"  validation {line['validation_loss']:.6g}"
@@ -260,7 +280,7 @@ class Training:
             self.side.restore(before)
             when = "before it"
             what = f"at step {self.order.step} (epoch {batch.epoch}) {cause} is the first tensor that is not finite"
-        self.folder.write_weights("weights.npz", self.side.state())
+        self._write_weights()
         raise UsageError(
             f"the training diverged: {what}; {self.folder.path}/weights.npz keeps the weights {when}; "
             f"lower --lr {self.experiment.lr:g}"
@@ -275,9 +295,16 @@ class Training:
         """Write the weights and a checkpoint."""
         self._read()
         self._look_at_parameters()
-        self.folder.write_weights("weights.npz", self.side.state())
+        self._write_weights()
         rest: dict[str, Any] = {"side": self.side.name, "config": self.config, "finished": self.finished}
         rest |= {"order": self.order.state(), "best": self.best, "losses": self._losses}
         rest["generators"] = self.side.generators()
         self.folder.write_checkpoint(self.side.snapshot(), rest)
         self._saved_at = time.monotonic()
+
+    def _write_weights(self) -> None:
+        """Write the weights, and those of a new best: only now, or best.npz would know more than the checkpoint."""
+        self.folder.write_weights("weights.npz", self.side.state())
+        if self._best_state is not None:
+            self.folder.write_weights("best.npz", self._best_state)
+            self._best_state = None

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,10 +73,18 @@ def command(arguments: list[str]) -> int:
 
 def train(options: argparse.Namespace, processes: Processes) -> int:
     """Train each side into its folder, together with the other processes, of which the main one speaks."""
+    trainings = started(options, processes) if options.resume is None else resumed(options, processes)
+    with ExitStack() as kept:
+        for training in trainings:
+            kept.enter_context(training.alone())
+        return train_all(options, processes, trainings)
+
+
+def train_all(options: argparse.Namespace, processes: Processes, trainings: "list[Training]") -> int:
+    """Train one side after the other, and say how good each is."""
     from handgrad.data import describe
     from handgrad.interrupts import TrainingInterruptedError
 
-    trainings = started(options, processes) if options.resume is None else resumed(options, processes)
     experiment, found = trainings[0].experiment, {}
     read = describe(trainings[0].data, experiment.name)
     lines = processes.main and not options.json
@@ -86,12 +95,16 @@ def train(options: argparse.Namespace, processes: Processes) -> int:
             if lines:
                 cli.say(f"{training.side.name:6}  {training.side.describe()}")
             summary = training.run(quiet=not lines)
-            if not processes.main:
-                continue
-            metrics = training.folder.metrics()
-            found[training.side.name] = {"metrics": metrics, "final_loss": metrics[-1]["loss"], "summary": summary}
+            if processes.main:
+                metrics = training.folder.metrics()
+                found[training.side.name] = {"metrics": metrics, "final_loss": metrics[-1]["loss"], "summary": summary}
             if lines:
                 tell(training, summary)
+            if training.asked and training is not trainings[-1]:
+                done = f"interrupted when the {training.side.name} side was done"
+                raise TrainingInterruptedError(
+                    f"{done}; go on with --resume {options.resume or options.out}", training.asked
+                )
     except RuntimeError as error:
         if not options.deterministic or "deterministic" not in str(error):
             raise

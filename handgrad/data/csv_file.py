@@ -82,17 +82,15 @@ def classes(table: Table, column: str, values: Mapping[str, int]) -> Array:
 
 
 def refuse_one_class(targets: Array, labels: Sequence[str], where: object) -> None:
-    """Raise UsageError where the targets (N, 1) are all of one class: from them only that answer is learnt.
+    """Raise UsageError where all targets are of one class: from them only that answer is learnt.
 
-    `labels` names the classes 0 and 1, `where` says in the message what holds the targets.
+    `labels` names the classes 0, 1 and so on, `where` says in the message what holds the targets.
     """
     found = np.unique(targets)
     if len(found) == 1:
         label = labels[int(found[0])]
-        raise UsageError(
-            f"{where} has a single class, {label} in all {targets.size:,} rows; "
-            f"training needs both {labels[0]} and {labels[1]}"
-        )
+        needed = f"both {labels[0]} and {labels[1]}" if len(labels) == 2 else "two or more"
+        raise UsageError(f"{where} has a single class, {label} in all {targets.size:,} rows; training needs {needed}")
 
 
 def _records(path: Path) -> Records:

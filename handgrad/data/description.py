@@ -50,7 +50,8 @@ def _targets(data: Data, targets: Array) -> str:
         listed = _listed(f"{name} {count:,}" for name, count in zip(names, counts, strict=True))
         return f"{len(names)} classes ({listed})"
     values = np.unique(data.natural(targets))
-    few = data.target and len(values) <= FEW and np.allclose(values, values.round())
+    # Scaled and scaled back, a whole number has been rounded twice; 250,000.5 is none all the same.
+    few = data.target and len(values) <= FEW and np.allclose(values, values.round(), rtol=1e-12, atol=1e-9)
     hint = f" ({len(values)} whole numbers; --task classes takes them for labels)" if few else ""
     return f"{data.target or 'target'} a number from {values[0]:.6g} to {values[-1]:.6g}{hint}"
 

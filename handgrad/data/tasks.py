@@ -135,9 +135,8 @@ def as_data(samples: Samples, form: Form, scale: Scale, shares: Shares) -> Data:
     )
     if form != "logits":
         data = replace(data, targets=(data.targets[:, None] - data.target_shift) / data.target_scale)  # (N, 1)
-    if form == "probability":
-        assert data.labels is not None
-        refuse_one_class(data.targets[rows.train], data.labels, f"the training part of {samples.path}")
+    if form != "number":
+        refuse_one_class(data.targets[rows.train], samples.labels, f"the training part of {samples.path}")
     return taken_apart(data, rows)
 
 

@@ -178,7 +178,8 @@ def test_names_with_commas_and_signs_read_the_same_samples_again(tmp_path, monke
         kept = checkpoint.packed(launch.kept(options), "", {})
         monkeypatch.chdir("/")
         rest = {"config": {"options": checkpoint.unpacked(json.loads(json.dumps(kept)), {})}}
-        again = chosen(argparse.Namespace(**launch.Saved(tmp_path, Snapshot({}, {}, {}), rest).options)).data()
+        saved = launch.Saved(tmp_path, tmp_path / checkpoint.NAME, Snapshot({}, {}, {}), rest)
+        again = chosen(argparse.Namespace(**saved.options)).data()
         assert fingerprint(again) == fingerprint(data)
         assert recorded(again) == recorded(data)
         for what in ("shift", "scale", "classes", "labels"):

@@ -133,11 +133,12 @@ def test_the_three_forms(file):
     assert as_data(three, "logits", "none", Shares(0, 0, 0)).targets.tolist() == [2, 0, 1, 2, 0, 1, 2, 0]
 
 
-def test_one_class_to_train_on(file):
+@pytest.mark.parametrize("form", ["probability", "logits"])
+def test_one_class_to_train_on(file, form):
     file.write_text("x,t\n1,a\n2,a\n3,b\n")
     rows = [s for s in range(50) if 2 in split(3, Shares(0, 0.34, s), "").test]
     with pytest.raises(UsageError, match=r"the training part of .* has a single class, a in all 2 rows"):
-        as_data(read_samples(file, ("x",), "t"), "probability", "none", Shares(0, 0.34, rows[0]))
+        as_data(read_samples(file, ("x",), "t"), form, "none", Shares(0, 0.34, rows[0]))
 
 
 def test_the_source_says_how_to_read_it_again(file):
@@ -176,3 +177,6 @@ def test_one_line_says_what_was_read(file):
         "some.csv: 1,200 rows, 1 feature (x), n a number from 0 to 2 (3 whole numbers; --task classes takes them for "
         "labels), no contradictory rows; 1,080 to train, 120 to validate"
     )
+    file.write_text("x,n\n" + "".join(f"{i},{250000.5 + i % 3}\n" for i in range(12)))  # large, but not whole
+    data = as_data(read_samples(file, None, "n"), "number", "standardise", Shares(0, 0, 0))
+    assert "n a number from 250000 to 250002, no" in describe(data)

@@ -14,6 +14,7 @@ import pytest
 import manual.trainer
 import torch_impl.trainer
 from handgrad import checkpoint
+from handgrad.runs import RunFolder
 from handgrad.sides import ManualSide
 from handgrad.torch_side import TorchSide
 from handgrad.training import Training
@@ -81,6 +82,17 @@ def test_asked_at_the_last_step_it_is_done(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "run" / "summary.json").exists()
 
 
+def test_asked_at_the_last_step_of_one_side_the_other_does_not_begin(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "run"
+    at_step(monkeypatch, "manual", 20, lambda side: signal.raise_signal(signal.SIGINT))
+    status, _, err = run(capsys, "train", "people", "--epochs", "5", "--side", "both", "--out", folder)
+    assert status == 130
+    assert err == f"train.py: interrupted when the manual side was done; go on with --resume {folder}\n"
+    assert checkpoint.load(folder / "torch")[1]["order"]["step"] == 0
+    assert resumed(folder) == 0
+    assert (folder / "torch" / "summary.json").exists()
+
+
 def test_in_the_background_of_a_shell_ctrl_c_is_for_somebody_else(tmp_path, monkeypatch):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     at_step(monkeypatch, "manual", 9, lambda side: signal.raise_signal(signal.SIGINT))
@@ -103,10 +115,12 @@ def state_of(folder):
 
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("unread", [True, False])
-def test_the_first_tensor_that_is_not_finite_is_named(tmp_path, monkeypatch, capsys, side, unread):
+@pytest.mark.parametrize("scheduler", [(), ("--scheduler", "ExponentialLR(gamma=0.5)", "--report-every", "1")])
+def test_the_first_tensor_that_is_not_finite_is_named(tmp_path, monkeypatch, capsys, side, unread, scheduler):
     """A hidden layer's output overflows in step 8, found at once, or only where an accelerator's losses are read.
 
-    The samples are blown up before that step, so that the repetition meets them as well: its weights are kept.
+    The samples are blown up before that step, so that the repetition meets them as well: its weights are kept. It
+    begins at the last line, behind which a scheduler has set another rate.
     """
     if unread:
         monkeypatch.setattr(SIDES[side], "at_once", False)
@@ -122,7 +136,7 @@ def test_the_first_tensor_that_is_not_finite_is_named(tmp_path, monkeypatch, cap
 
     monkeypatch.setattr(SIDES[side], "step", stepped)
     folder = tmp_path / "run"
-    arguments = ("mlp", "--dtype", "float64", "--batch-size", "400", "--side", side, "--out", folder)
+    arguments = ("mlp", "--dtype", "float64", "--batch-size", "400", "--side", side, *scheduler, "--out", folder)
     status, _, err = run(capsys, "train", *arguments, "--json")
     assert status == 2
     assert re.fullmatch(
@@ -240,6 +254,50 @@ def test_metrics_that_were_cut_by_somebody_else(tmp_path, capsys):
     capsys.readouterr()
     (tmp_path / "run" / "metrics.jsonl").write_text("")
     assert "lacks lines that the checkpoint knows of" in refused(capsys, "train", "--resume", tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "says"),
+    [
+        ("metrics.jsonl", '{"epoch"', 'x"epoch"', "has a line that is no report; put back what train.py has left"),
+        ("metrics.jsonl", '{"epoch": 0,', "5\n           ", "has a line that is no report"),
+        ("config.json", "}\n", ', "resumed": 5}\n', "resumed is 5, but train.py writes a list there"),
+        ("config.json", "{", "[", "cannot be read"),
+    ],
+)
+def test_files_that_were_changed_by_hand(tmp_path, capsys, name, before, after, says):
+    assert trained(tmp_path / "run", "people", "--epochs", "2") == 0
+    path = tmp_path / "run" / name
+    head, found, tail = path.read_text().rpartition(before)
+    assert found
+    path.write_text(head + after + tail)
+    capsys.readouterr()
+    assert says in refused(capsys, "train", "--resume", tmp_path / "run", "--epochs", "3")
+
+
+def test_two_processes_do_not_train_into_one_folder(tmp_path, capsys):
+    """The second one is refused before it has changed anything, also where it would train another side of both."""
+    assert trained(tmp_path / "run", "people", "--epochs", "2", "--side", "both") == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    with RunFolder(tmp_path / "run" / "torch").alone():
+        message = refused(capsys, "train", "--resume", tmp_path / "run", "--epochs", "3")
+        assert f"another process trains into {tmp_path / 'run' / 'torch'} already" in message
+        assert {path: path.read_bytes() for path in (tmp_path / "run" / "torch").iterdir()}.items() <= before.items()
+    assert resumed(tmp_path / "run", "--epochs", "3") == 0
+
+
+def test_best_npz_knows_no_more_than_the_checkpoint(tmp_path, monkeypatch, capsys):
+    """Killed after step 7, each of them the best so far; the run goes on from step 4, and has no more than that."""
+    arguments = ("xor_hidden", "--evaluate-every", "1", "--checkpoint-every", "4")
+    at_step(
+        monkeypatch, "manual", 8, lambda side: (signal.raise_signal(signal.SIGINT), signal.raise_signal(signal.SIGINT))
+    )
+    assert run(capsys, "train", *arguments, "--steps", "20", "--out", tmp_path / "run")[0] == 130
+    monkeypatch.undo()
+    assert resumed(tmp_path / "run", "--steps", "4") == 0
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["best"]["step"] == 4
+    assert (tmp_path / "run" / "best.npz").read_bytes() == (tmp_path / "run" / "weights.npz").read_bytes()
 
 
 def test_a_batch_of_more_than_there_are(tmp_path, capsys):

@@ -178,6 +178,27 @@ def test_the_same_seed_gives_the_same_bits(tmp_path, side):
         (("--optimizer", "SGD(momentum=print)"), "is not written as in 'Adam"),
         (("--optimizer", "os.system('x')"), "is not written as in 'Adam"),
         (("--optimizer", "SGD("), "is not written as in 'Adam"),
+        (("--optimizer", "SGD(momentum=0.9, momentum=0.8)"), "has an option twice"),
+        (("--optimizer", "SGD(momentum=0.9, dampening='x')"), "SGD: dampening='x' is of no kind that it takes"),
+        (("--scheduler", "StepLR(step_size=2, gamma='x')"), "StepLR: gamma='x' is of no kind that it takes"),
+        (("--scheduler", "StepLR(step_size=2, gamma=None)"), "StepLR: gamma=None is of no kind that it takes"),
+        (("--scheduler", "MultiStepLR(milestones=['a'])"), r"MultiStepLR: milestones=\['a'\] is of no kind"),
+        (("--scheduler", "ExponentialLR(gamma=1j)"), "ExponentialLR: gamma=1j is of no kind that it takes"),
+        (
+            ("--epochs", "5", "--scheduler", "OneCycleLR(max_lr=0.1, total_steps=19)"),
+            "its one cycle has 19 steps, but it is to take 20, one every step; begin with total_steps=20, or",
+        ),
+        (
+            (
+                "--steps",
+                "9",
+                "--scheduler",
+                "OneCycleLR(max_lr=1, epochs=1, steps_per_epoch=1)",
+                "--schedule-every",
+                "epoch",
+            ),
+            "its one cycle has 1 steps, but it is to take 2, one every epoch",
+        ),
         (("--optimizer", "Muon"), "--optimizer Muon: .*matri"),
         (("--optimizer", "SGD(foreach=True)"), "foreach"),
         (("--optimizer", "Rprop", "--weight-decay", "0.1"), "Rprop has no weight decay"),
@@ -195,6 +216,17 @@ def test_the_same_seed_gives_the_same_bits(tmp_path, side):
 def test_what_it_refuses(tmp_path, capsys, arguments, says):
     assert re.search(says, refused(capsys, "train", "people", *arguments, "--out", tmp_path / "run"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cycle_as_long_as_the_training_is_taken_to_its_end_and_not_beyond(tmp_path, capsys):
+    one = ("--scheduler", "OneCycleLR(max_lr=0.1, total_steps=20)")
+    assert trained(tmp_path / "run", "people", "--epochs", "5", *one, "--side", "both") == 0
+    for command in (
+        ("train", "--resume", tmp_path / "run", "--epochs", "6"),
+        ("compare", "people", "--epochs", "6", *one),
+    ):
+        capsys.readouterr()
+        assert "its one cycle has 20 steps, but it is to take 24" in refused(capsys, *command)
 
 
 @pytest.mark.parametrize("every", ["epoch", "step"])

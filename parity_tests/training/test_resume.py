@@ -10,6 +10,7 @@ import pytest
 
 from handgrad.sides import ManualSide
 from handgrad.torch_side import TorchSide
+from handgrad.training import Training
 from parity_tests.commands.commands import ROOT, refused
 from parity_tests.training.runs import NUMBERS, as_in_a_terminal, differing, resumed, trained
 
@@ -27,6 +28,12 @@ RUNS = {
         *("adults", "--epochs", "1", "--batch-size", "64", "--optimizer", "SGD(momentum=0.9, nesterov=True)"),
         *("--scheduler", "OneCycleLR(max_lr=0.5, total_steps=68)", "--accumulate", "3", "--weight-decay", "0.01"),
     ),
+    # Rules that keep numbers of float32 beside parameters of float64, and a scheduler that counts in a dict.
+    "nadam": (
+        *("mlp", "--dtype", "float64", "--steps", "25", "--batch-size", "300", "--optimizer", "NAdam", "--lr", "0.01"),
+        *("--scheduler", "MultiStepLR(milestones=[1, 3, 3], gamma=0.5)"),
+    ),
+    "asgd": ("mlp", "--dtype", "float64", "--steps", "25", "--batch-size", "300", "--optimizer", "ASGD(t0=3)"),
     "plateau": (
         *("adults", "--steps", "30", "--batch-size", "500", "--optimizer", "RMSprop", "--order", "shuffle"),
         *("--scheduler", "ReduceLROnPlateau(factor=0.5, patience=0, threshold=0.5)", "--report-every", "2"),
@@ -45,6 +52,11 @@ def whole(tmp_path_factory):
         return folder / name / side
 
     return run
+
+
+def interrupt(self, quiet):
+    """Be killed as soon as the training begins."""
+    raise KeyboardInterrupt
 
 
 def interrupt_at(monkeypatch, side, number, signum=signal.SIGINT):
@@ -224,3 +236,15 @@ def test_a_damaged_checkpoint_names_the_one_before_which_is_good(run, capsys, tm
     assert resumed(tmp_path / "run" / "previous.npz") == 0
     assert trained(tmp_path / "whole", "people", "--epochs", "5", "--checkpoint-every", "7") == 0
     assert differing(tmp_path / "run", tmp_path / "whole") == []
+
+
+def test_gone_on_from_the_one_before_and_killed_at_once_it_goes_on_from_there(tmp_path, monkeypatch, capsys):
+    """Its lines are taken back by then: the checkpoint that knows of more of them must not count any longer."""
+    run, arguments = tmp_path / "run", ("people", "--epochs", "5", "--report-every", "1", "--checkpoint-every", "7")
+    assert trained(run, *arguments) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "run", interrupt)
+        assert resumed(run / "previous.npz") == 130
+    assert resumed(run) == 0
+    assert trained(tmp_path / "whole", *arguments) == 0
+    assert differing(run, tmp_path / "whole") == []

@@ -12,6 +12,7 @@ import pytest
 
 from handgrad.environment import environment, revision
 from parity_tests.commands.commands import ROOT, run
+from parity_tests.commands.tables import write_table
 from parity_tests.training.runs import resumed, trained
 
 COMMAND = [sys.executable, "scripts/train.py", "people", "--epochs", "300"]
@@ -45,6 +46,16 @@ def test_a_pipe_gets_plain_lines(tmp_path):
     shown = [line for line in done.stdout.splitlines() if line.startswith("manual  epoch")]
     assert len(shown) == 11
     assert shown[-1].startswith("manual  epoch     299  loss 0.")
+
+
+@pytest.mark.parametrize(
+    ("epochs", "every", "shown"),
+    [(9, 1, 9), (11, 1, 11), (15, 1, 15), (19, 1, 19), (24, 1, 13), (30, 2, 16), (300, 1, 11)],
+)
+def test_about_ten_lines_are_shown_however_many_are_written(tmp_path, capsys, epochs, every, shown):
+    arguments = ("people", "--epochs", epochs, "--report-every", every, "--out", tmp_path / "run")
+    out = run(capsys, "train", *arguments)[1]
+    assert sum(line.startswith("manual  epoch") for line in out.splitlines()) == shown
 
 
 def test_a_terminal_gets_a_bar_and_the_same_lines(tmp_path):
@@ -117,3 +128,13 @@ def test_deterministic_is_asked_for_once_and_kept(tmp_path):
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["device"]["deterministic"]
     assert config["options"] == {"name": "people", "epochs": 3, "deterministic": True}
+
+
+def test_a_zero_that_was_given_is_told(tmp_path):
+    write_table(tmp_path / "table.csv")
+    given = {"csv": str(tmp_path / "table.csv"), "target": "two", "features": "age,height", "epochs": 1}
+    given |= {"validation": 0.0, "test": 0.0, "seed": 0}
+    arguments = [part for name, value in given.items() for part in (f"--{name}", value)]
+    assert trained(tmp_path / "run", *arguments) == 0
+    options = json.loads((tmp_path / "run" / "config.json").read_text())["options"]
+    assert options == {**given, "csv": {"path": given["csv"]}, "features": ["age", "height"]}

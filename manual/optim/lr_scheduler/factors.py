@@ -1,7 +1,6 @@
 """Schedulers that multiply the rate, at every step by a factor that depends on t alone."""
 
 import math
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable
 
@@ -65,11 +64,11 @@ class MultiStepLR(_Factors):
 
     def ratio(self, t: int) -> float:
         """Return gamma to the number of milestones at t."""
-        return self.gamma ** self.milestones[t]
+        return self.gamma ** self.milestones.get(t, 0)  # a Counter, or from a file a plain dict
 
     def product(self, t: int) -> float:
         """Return gamma to the number of milestones up to t."""
-        return self.gamma ** bisect_right(sorted(self.milestones.elements()), t)
+        return self.gamma ** sum(count for milestone, count in self.milestones.items() if milestone <= t)
 
 
 class ConstantLR(_Factors):
