@@ -3,7 +3,8 @@
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from manual.optim.lr_scheduler.scheduler import LRScheduler
 from manual.optim.optimizer import Optimizer
@@ -70,6 +71,11 @@ class MultiStepLR(_Factors):
     def product(self, t: int) -> float:
         """Return gamma to the number of milestones up to t."""
         return self.gamma ** bisect_right(sorted(self.milestones.elements()), t)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over a state, in which the milestones may be counted in a plain dict, as a file has them."""
+        super().load_state_dict(state_dict)
+        self.milestones = Counter(self.milestones)
 
 
 class ConstantLR(_Factors):
