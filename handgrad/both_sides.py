@@ -1,6 +1,6 @@
 """What the two sides of an experiment share: how a loss is named, states in one form, batches in parts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,6 +51,15 @@ def optimizer_state(names: Sequence[str], state: Mapping[str, Any]) -> State:
     """Return what an optimizer keeps of each parameter, by name: exp_avg of 0.weight is `0.weight exp_avg`."""
     kept = ((names[int(number)], values) for number, values in sorted(state["state"].items()))
     return {f"{name} {key}": np.array(v) for name, values in kept for key, v in values.items() if v is not None}
+
+
+def numbers(snapshot: Snapshot, state: Mapping[Any, dict[str, Any]]) -> Iterator[tuple[dict[str, Any], str, Any]]:
+    """Yield each number without axes of an optimizer's loaded state: its entries, its name, the dtype it was saved in.
+
+    NAdam's `mu_product` and ASGD's `eta` are float32 of parameters in float64 too, but loading casts them to float64.
+    """
+    for loaded, saved in zip(state.values(), snapshot.optimizer["state"].values(), strict=True):
+        yield from ((loaded, key, v.dtype) for key, v in saved.items() if hasattr(v, "dtype") and v.ndim == 0)
 
 
 def parts(rows: Array, count: int) -> list[Array]:

@@ -14,6 +14,7 @@ from handgrad.both_sides import (
     Snapshot,
     in_chunks,
     loss_arguments,
+    numbers,
     optimizer_state,
     parts,
     shared_by,
@@ -217,6 +218,8 @@ class ManualSide:
         """Go on from a snapshot of either side."""
         self.network.load_state_dict(snapshot.network)
         self.trainer.optimizer.load_state_dict(copy.deepcopy(snapshot.optimizer))
+        for entries, name, dtype in numbers(snapshot, self.trainer.optimizer.state):
+            entries[name] = entries[name].astype(dtype)
         if self.scheduler is not None:
             self.scheduler.load_state_dict(copy.deepcopy(snapshot.scheduler))
 

@@ -13,7 +13,16 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import torch_impl.networks as networks
-from handgrad.both_sides import CHUNK, Snapshot, each_leaf, in_chunks, loss_arguments, optimizer_state, shared_by
+from handgrad.both_sides import (
+    CHUNK,
+    Snapshot,
+    each_leaf,
+    in_chunks,
+    loss_arguments,
+    numbers,
+    optimizer_state,
+    shared_by,
+)
 from handgrad.build import build
 from handgrad.data import Data
 from handgrad.errors import UsageError
@@ -241,6 +250,8 @@ class TorchSide:
         """Go on from a snapshot of either side."""
         self.network.load_state_dict({name: self._tensor(value) for name, value in snapshot.network.items()})
         self.trainer.optimizer.load_state_dict(each_leaf(_tensor, snapshot.optimizer))
+        for entries, name, dtype in numbers(snapshot, self.trainer.optimizer.state):
+            entries[name] = entries[name].to(getattr(torch, dtype.name))
         if self.scheduler is not None:
             self.scheduler.load_state_dict(copy.deepcopy(snapshot.scheduler))
 
