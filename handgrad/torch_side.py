@@ -264,7 +264,8 @@ class TorchSide:
     def evaluate(self, inputs: Array, targets: Array, loss: Loss) -> float:
         """Return `loss` over other samples."""
         if loss.kind == "classes":
-            return self._in_chunks(*(to_tensor(values, self.dtype, "cpu") for values in (inputs, targets)), loss)
+            x, t = (to_tensor(values, self.dtype, "cpu") for values in (inputs, targets))
+            return self._in_chunks(x, t, loss)
         return self._over(self._tensor(inputs), self._tensor(targets), loss)
 
     @torch.no_grad()
