@@ -63,6 +63,11 @@ def run(name: str, command: Callable[[list[str]], int], arguments: list[str] | N
     except MemoryError:
         print(f"{name}: there is not enough memory for this; choose smaller sizes", file=sys.stderr)
         return 2
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, for an accelerator; torch is not imported here
+            raise
+        print(f"{name}: the device has not enough memory for this; choose smaller sizes or batches", file=sys.stderr)
+        return 2
     except OSError as error:
         if sys.stdout is not None:
             _ignore_stdout()  # it may be what cannot be written: leave nothing in its buffer

@@ -63,6 +63,10 @@ class Processes:
 
         return distributed.gathered(value, self.world)
 
+    def of_main(self, value: float) -> float:
+        """Return what the main process has given: a decision that goes by it is the same in all."""
+        return float(self.every(value)[0])
+
     @contextmanager
     def together(self, then: Callable[[], str]) -> Iterator[None]:
         """Turn the end of another process into UsageError; `then` says what is left to do here."""

@@ -256,17 +256,26 @@ class TorchSide:
 
     def report(self, loss: Loss) -> float:
         """Return `loss` over all samples that are trained on."""
+        if loss.kind == "classes":
+            return self._in_chunks(self.batches.inputs, self.batches.targets, loss)
         return self._over(self.inputs, self.targets, loss)
 
     def evaluate(self, inputs: Array, targets: Array, loss: Loss) -> float:
         """Return `loss` over other samples."""
+        if loss.kind == "classes":
+            x, t = (to_tensor(values, self.dtype, "cpu") for values in (inputs, targets))
+            return self._in_chunks(x, t, loss)
         return self._over(self._tensor(inputs), self._tensor(targets), loss)
 
     @torch.no_grad()
+    def _in_chunks(self, inputs: Tensor, targets: Tensor, loss: Loss) -> float:
+        """Return a loss over samples on the host, of which the device holds CHUNK at a time."""
+        total = Objective(*loss_arguments(replace(loss, factor=1.0, reduction="sum"), False))
+        on = self.device
+        return in_chunks(loss, inputs, targets, lambda x, t: float(total(self.network(x.to(on)), t.to(on))))
+
+    @torch.no_grad()
     def _over(self, inputs: Tensor, targets: Tensor, loss: Loss) -> float:
-        if loss.kind == "classes":
-            objective = Objective(*loss_arguments(replace(loss, factor=1.0, reduction="sum"), False))
-            return in_chunks(loss, inputs, targets, lambda x, t: float(objective(self.network(x), t)))
         if self.experiment.from_logits and loss.kind != "cross_entropy":
             outputs = torch.sigmoid(self.network(inputs))
             return float(Objective(*loss_arguments(loss, False))(outputs, targets))
@@ -278,7 +287,7 @@ class TorchSide:
         with torch.no_grad():
             if self.experiment.loss.kind == "classes":
                 parts = (self._tensor(inputs[start : start + CHUNK]) for start in range(0, len(inputs), CHUNK))
-                return _to_numpy(torch.cat([self.network(part) for part in parts]))
+                return np.concatenate([_to_numpy(self.network(part)) for part in parts])
             outputs: Tensor = self.network(self._tensor(inputs.astype(np.float64)))
             return _to_numpy(torch.sigmoid(outputs) if self.experiment.from_logits else outputs)
 

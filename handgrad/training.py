@@ -200,14 +200,19 @@ class Training:
         """Remember where all was finite, with the rate of the next step, to repeat the steps from there if need be."""
         self._good = (self.side.snapshot(), self.order.state())
 
+    def _report(self) -> float:
+        """Return the reported loss: the main process's, since another machine may round it otherwise."""
+        return self.processes.of_main(self.side.report(self.experiment.report))
+
     def _watched(self, line: dict[str, Any]) -> float:
         """Compute the loss that the run goes by, the validation part's where there is one, and put it into the line."""
         inputs, targets = self.data.validation_inputs, self.data.validation_targets
         if inputs is None or targets is None:
             if "loss" not in line:
-                line["loss"] = self.side.report(self.experiment.report)
+                line["loss"] = self._report()
             return float(line["loss"])
-        line["validation_loss"] = self.side.evaluate(inputs, targets, self.experiment.report)
+        loss = self.side.evaluate(inputs, targets, self.experiment.report)
+        line["validation_loss"] = self.processes.of_main(loss)
         if self.data.classes or self.data.labels:
             score = class_accuracy if self.data.classes else accuracy
             line["validation_accuracy"] = score(self.side.predict(inputs), targets)
@@ -217,7 +222,7 @@ class Training:
         """Write a line of metrics, print it where it is due, and keep the weights if they are the best so far."""
         self._read()
         line: dict[str, Any] = {"epoch": epoch, "step": self.order.step}
-        line["loss"] = self.side.report(self.experiment.report)
+        line["loss"] = self._report()
         watched = self._watched(line)
         if self._losses:
             line["batch_loss"] = math.fsum(self._losses) / len(self._losses)

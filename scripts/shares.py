@@ -2,8 +2,11 @@
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
@@ -120,16 +123,31 @@ def together(options: argparse.Namespace) -> "dict[str, Array]":
             (rank, options.processes, options.samples, f"file://{folder}/store") for rank in range(options.processes)
         ]
         started = [context.Process(target=take_part, args=(*place, sender), daemon=True) for place in places]
-        for process in started:
-            process.start()
+        with ignored(signal.SIGINT):  # by what is started meanwhile: Ctrl-C is this process's alone to tell of
+            for process in started:
+                process.start()
         sender.close()
         try:
             found: dict[str, Array] = receiver.recv()
+            for process in started:
+                process.join()
         except EOFError:
             raise UsageError("a process has ended before the gradients were summed; it has told why") from None
-        for process in started:
-            process.join()
+        finally:
+            for process in started:  # none outlives this one, nor the folder in which they meet
+                process.kill()
+                process.join()
     return found
+
+
+@contextmanager
+def ignored(number: int) -> Iterator[None]:
+    """Ignore a signal for a while; processes that are started then go on ignoring it."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def take_part(rank: int, world: int, samples: int, at: str, sender: Any) -> None:

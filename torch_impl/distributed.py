@@ -28,8 +28,12 @@ def own_device(name: str, local_rank: int, on_this_machine: int) -> torch.device
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("mps") or (name.startswith("cuda:") and on_this_machine > 1):
+    if name.startswith(("mps", "cuda:")) and on_this_machine > 1:
         raise ValueError(f"--device {name}: {on_this_machine} processes cannot share it; use cpu, cuda or auto")
+    if name == "cuda" and 0 < (count := torch.cuda.device_count()) < on_this_machine:  # so all raise, and none waits
+        raise ValueError(
+            f"--device cuda: {on_this_machine} processes, but {count} CUDA devices; start {count}, or use cpu"
+        )
     return pick_device(f"cuda:{local_rank}" if name == "cuda" else name, torch.float32)
 
 

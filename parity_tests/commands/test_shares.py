@@ -1,8 +1,11 @@
 """The page on several processes quotes what the command prints, and the command shows a mistake and what mends it."""
 
 import re
+import signal
+from argparse import Namespace
 
 from parity_tests.commands.commands import ROOT, document, refused, run
+from scripts import shares
 
 PAGE = (ROOT / "docs" / "several_processes.md").read_text(encoding="utf-8")
 ROUNDING = 8e-17  # half an eps of a gradient below 0.5
@@ -42,3 +45,17 @@ def test_too_few_and_too_many_processes_are_refused(capsys):
     for number in ("1", "17", "5"):
         line = refused(capsys, "shares", "--samples", "4", "--processes", number)
         assert f"--processes {number}: give 2 to 16, and at most one for each sample" in line
+
+
+def how_sigint_is_met(rank, world, samples, at, sender):
+    """Stand in for a process's part."""
+    if rank == 0:
+        sender.send(signal.getsignal(signal.SIGINT))
+
+
+def test_ctrl_c_is_left_to_the_command_itself(monkeypatch):
+    """A terminal sends it to its processes too, each of which would print where it was."""
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(shares, "take_part", how_sigint_is_met)
+    assert shares.together(Namespace(processes=2, samples=4)) == signal.SIG_IGN
+    assert signal.getsignal(signal.SIGINT) == before

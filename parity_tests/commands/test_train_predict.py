@@ -228,6 +228,21 @@ def test_folders_made_on_the_way_are_taken_back(capsys, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_too_much_for_an_accelerators_memory_is_one_line(capsys, tmp_path, monkeypatch):
+    """torch's own error, a RuntimeError, which no CPU raises."""
+    import torch
+
+    from handgrad.torch_side import TorchSide
+
+    def full(self, rows):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(TorchSide, "step", full)
+    status, _, err = run(capsys, "train", "people", "--side", "torch", "--out", tmp_path / "run")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "the device has not enough memory for this" in err
+
+
 def test_a_reader_who_goes_away_does_not_cost_the_run(tmp_path):
     command = f"{sys.executable} scripts/train.py people --epochs 300 --out {tmp_path / 'run'} | head -n 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT)

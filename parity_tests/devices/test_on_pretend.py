@@ -3,6 +3,7 @@
 These tests run in a process of their own, which test_pretend.py starts.
 """
 
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +12,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from handgrad.both_sides import parts
 from handgrad.experiment import Scheduler
+from handgrad.processes import Processes
+from handgrad.torch_side import TorchSide
 from parity_tests.devices.every import Constant, side, variants
 from parity_tests.devices.pretend import LOG, Pretend
+from parity_tests.training.runs import as_in_a_terminal, differing, resumed, trained
 
 VARIANTS = {name: experiment for name, experiment in variants() if experiment.kind != "forward"}
 BRING = ["to device", "to device"]  # the batch's inputs and targets
@@ -103,6 +107,29 @@ def test_a_batch_that_was_expected_is_there_already():
     assert log(lambda: one.step(second)) == BRING, "rows that were expected once, and forgotten"
 
 
+def test_a_process_expects_its_own_share():
+    """The second of two has 2 of 5 rows: those are brought ahead, and no others."""
+    one, rows = both("mlp")[1], np.arange(5)
+    one.processes = Processes(1, 2)
+    one.expect(rows)
+    found = []
+    assert log(lambda: found.append(one.batches.take(rows[3:]))) == []
+    assert len(found[0][0]) == 2
+
+
+def test_a_report_brings_a_chunk_at_a_time(monkeypatch):
+    """Where there are classes: 1,437 images, of which the device holds 1,000 at most, and none from there on."""
+    cpu, pretend = both("mlp", dtype="float64")
+    loss, data = cpu.experiment.loss, cpu.experiment.data()
+    sizes, right = [], type(pretend.network).forward
+    monkeypatch.setattr(type(pretend.network), "forward", lambda self, x: sizes.append(len(x)) or right(self, x))
+    for ask in (lambda one: one.report(loss), lambda one: one.evaluate(data.inputs, data.targets, loss)):
+        found = []
+        assert log(lambda ask=ask, found=found: found.append(ask(pretend))) == [*BRING, "read"] * 2
+        assert found == [ask(cpu)]
+    assert set(sizes) == {1000, 437}
+
+
 @pytest.mark.parametrize("name", ["people", "convnet", "gpt"])
 def test_a_constant_on_the_cpu_is_caught(name):
     one = both(name)[1]
@@ -135,6 +162,42 @@ def test_reports_predictions_and_snapshots(name):
     inputs, eps = cpu.experiment.data().inputs[:50], np.finfo(cpu.experiment.dtype).eps
     close = {"rtol": 0, "atol": 64 * eps * np.abs(cpu.predict(inputs)).max()}
     np.testing.assert_allclose(pretend.predict(inputs), cpu.predict(inputs), **close)
+
+
+TRAININGS = {
+    "plain": ("people", "--batch-size", "3", "--epochs", "7"),
+    "scheduled": (
+        *("mlp", "--batch-size", "200", "--epochs", "2", "--accumulate", "3", "--clip-norm", "0.5", "--lr", "0.01"),
+        *("--optimizer", "AdamW(amsgrad=True)", "--scheduler", "ReduceLROnPlateau(patience=0)"),
+    ),
+}
+
+
+@pytest.mark.parametrize("arguments", TRAININGS.values(), ids=TRAININGS)
+def test_a_training_goes_on_there_to_the_bit(tmp_path, monkeypatch, arguments):
+    """Interrupted after three steps; the whole one is that of the CPU."""
+    for device in ("cpu", "pretend"):
+        assert trained(tmp_path / device, *arguments, "--side", "torch", "--device", device) == 0
+    run, step, taken = tmp_path / "run", TorchSide.step, []
+    with monkeypatch.context() as patch, as_in_a_terminal():
+
+        def interrupted(self, rows):
+            taken.append(rows)
+            if len(taken) == 3:
+                signal.raise_signal(signal.SIGINT)
+            return step(self, rows)
+
+        patch.setattr(TorchSide, "step", interrupted)
+        assert trained(run, *arguments, "--side", "torch", "--device", "pretend") == 130
+    assert resumed(run, "--device", "pretend") == 0
+    numbers = {"weights.npz", "best.npz", "metrics.jsonl"}
+    assert not numbers & {*differing(run, tmp_path / "pretend"), *differing(run, tmp_path / "cpu")}
+
+
+def test_a_training_that_diverges_there_says_where(tmp_path, capsys):
+    arguments = ("--lr", "1e308", "--epochs", "9", "--side", "torch", "--device", "pretend")
+    assert trained(tmp_path / "run", "trial_and_error", *arguments) == 2
+    assert "after the update, 0.weight is the first tensor that is not finite" in capsys.readouterr().err
 
 
 def test_a_weight_that_has_two_names_stays_one():

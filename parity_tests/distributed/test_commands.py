@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from parity_tests.commands.commands import shell
-from parity_tests.distributed.commands import EPOCHS, LONG
+from parity_tests.distributed.commands import EPOCHS, LONG, WHOLE
 from parity_tests.distributed.forked import in_a_process
 from parity_tests.training.runs import trained
 
@@ -53,7 +53,7 @@ def test_two_processes_train_as_one_does(launched, folder, tmp_path):
     main, other = launched["whole"]["out"]
     assert other == ""
     assert [line[:18] for line in main.splitlines()].count("manual  epoch     ") == main.count("torch   epoch")
-    assert trained(tmp_path / "alone", "people", "--batch-size", "3", "--epochs", "50", "--side", "both") == 0
+    assert trained(tmp_path / "alone", "people", *WHOLE) == 0
     for side in ("manual", "torch"):
         assert apart(folder / "whole" / side, tmp_path / "alone" / side) <= ALLOWED
         config = json.loads((folder / "whole" / side / "config.json").read_text())

@@ -48,10 +48,20 @@ def test_a_device_that_several_would_have_to_share_is_refused(name):
         own_device(name, 1, 2)
 
 
+@pytest.mark.parametrize("name", ["cuda", "auto"])
+def test_more_processes_than_gpus_are_refused_in_each_of_them(name, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    for rank in range(3):
+        with pytest.raises(ValueError, match="--device cuda: 3 processes, but 2 CUDA devices; start 2, or use cpu"):
+            own_device(name, rank, 3)
+
+
 def test_each_takes_the_gpu_of_its_number(monkeypatch):
     monkeypatch.setattr("torch_impl.distributed.pick_device", lambda name, dtype: name)
     assert own_device("cuda", 1, 2) == "cuda:1"
     assert own_device("cuda:3", 0, 1) == "cuda:3"
+    assert own_device("mps", 0, 1) == "mps"
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert own_device("auto", 2, 4) == "cuda:2"
 

@@ -107,6 +107,16 @@ def test_a_state_of_another_scheduler():
         OURS.MultiStepLR(ours, [3]).load_state_dict(state)
 
 
+def test_milestones_may_be_counted_in_a_plain_dict():
+    """As a checkpoint has them; 1 is none of them."""
+    optimizer, _ = optimizers()
+    scheduler = OURS.MultiStepLR(optimizer, [2, 2])
+    state = scheduler.state_dict()
+    scheduler.load_state_dict({**state, "milestones": dict(state["milestones"])})
+    scheduler.step()
+    assert scheduler.get_last_lr() == scheduler._get_closed_form_lr() == scheduler.base_lrs
+
+
 def test_rates_of_numpys_become_pythons():
     ours, _ = optimizers(lrs=[np.float64(0.3), np.float32(1), 1])
     scheduler = OURS.LambdaLR(ours, lambda t: np.float32(0.5) ** t)

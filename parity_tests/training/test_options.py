@@ -13,7 +13,7 @@ import torch_impl.trainer
 from handgrad import experiments
 from handgrad.loop import Order
 from parity_tests.commands.commands import refused
-from parity_tests.training.runs import trained
+from parity_tests.training.runs import differing, resumed, trained
 
 OPTIMIZERS = {
     "SGD(momentum=0.9, dampening=0.1)": 0.1,
@@ -73,6 +73,21 @@ def test_every_optimizer_on_both_sides(tmp_path, rule):
     arguments = ("--optimizer", rule, "--lr", OPTIMIZERS[rule], "--side", "both")
     assert trained(tmp_path / "run", *MLP, *arguments) == 0
     assert_together(tmp_path / "run")
+
+
+@pytest.mark.parametrize("side", ["manual", "torch"])
+@pytest.mark.parametrize(
+    "arguments",
+    [*(("--optimizer", rule) for rule in OPTIMIZERS), *(("--scheduler", rule) for rule in SCHEDULERS)],
+    ids=lambda arguments: arguments[1].partition("(")[0],
+)
+def test_a_run_with_it_goes_on_to_the_bit(tmp_path, arguments, side):
+    """In float64, where a number that an optimizer keeps in float32 must stay one."""
+    settings = ("people", "--batch-size", "3", "--lr", "0.01", *arguments, "--side", side, "--steps")
+    assert trained(tmp_path / "whole", *settings, "13") == 0
+    assert trained(tmp_path / "run", *settings, "5") == 0
+    assert resumed(tmp_path / "run", "--steps", "13") == 0
+    assert "weights.npz" not in differing(tmp_path / "run", tmp_path / "whole")
 
 
 @pytest.mark.parametrize("rule", SCHEDULERS)

@@ -1,8 +1,10 @@
 """Schedulers that multiply the rate, at every step by a factor that depends on t alone."""
 
 import math
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from manual.optim.lr_scheduler.scheduler import LRScheduler
 from manual.optim.optimizer import Optimizer
@@ -64,11 +66,16 @@ class MultiStepLR(_Factors):
 
     def ratio(self, t: int) -> float:
         """Return gamma to the number of milestones at t."""
-        return self.gamma ** self.milestones.get(t, 0)  # a Counter, or from a file a plain dict
+        return self.gamma ** self.milestones[t]
 
     def product(self, t: int) -> float:
         """Return gamma to the number of milestones up to t."""
-        return self.gamma ** sum(count for milestone, count in self.milestones.items() if milestone <= t)
+        return self.gamma ** bisect_right(sorted(self.milestones.elements()), t)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over a state, in which the milestones may be counted in a plain dict, as a file has them."""
+        super().load_state_dict(state_dict)
+        self.milestones = Counter(self.milestones)
 
 
 class ConstantLR(_Factors):
