@@ -160,6 +160,20 @@ def test_steps_end_in_the_middle_of_an_epoch(tmp_path):
     assert order.steps_per_epoch == 45
 
 
+def test_the_best_weights_are_those_of_the_least_validation_loss(tmp_path):
+    """The least loss over what is trained on stands in another line."""
+    arguments = (*MLP[:-4], "--report-every", "1", "--validation", "0.2", "--lr", "20", "--seed", "1")
+    assert trained(tmp_path / "run", *arguments, "--epochs", "12") == 0
+    found = lines(tmp_path / "run")
+    least = {name: int(np.argmin([line[name] for line in found])) for name in ("loss", "validation_loss")}
+    assert least["loss"] != least["validation_loss"] < 11
+    best = found[least["validation_loss"]]
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["best"] == {"loss": best["validation_loss"], "step": best["step"]}
+    assert trained(tmp_path / "shorter", *arguments, "--epochs", best["epoch"] + 1) == 0
+    assert (tmp_path / "run" / "best.npz").read_bytes() == (tmp_path / "shorter" / "weights.npz").read_bytes()
+
+
 def test_the_best_weights_are_kept(tmp_path):
     """A rate that is far too large: the loss goes up and down, and the best is not the last."""
     assert trained(tmp_path / "run", *MLP, "--lr", "30") == 0
