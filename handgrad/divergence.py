@@ -1,10 +1,13 @@
 """Where a training goes wrong: the first step, and in it the first tensor, that is not finite."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from handgrad.both_sides import Snapshot
 from handgrad.experiment import State
+from handgrad.loop import Batch, Order
 from handgrad.recording import by_hand, with_autograd
 from handgrad.sides import ManualSide
 from handgrad.trace import roots
@@ -13,6 +16,24 @@ if TYPE_CHECKING:
     from handgrad.torch_side import TorchSide
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Found(NamedTuple):
+    """The first tensor that is not finite, its step's epoch, and all that the step began from."""
+
+    name: str
+    epoch: int
+    before: Snapshot
+
+
+def repeat(side: "ManualSide | TorchSide", order: Order, end: int, schedule: Callable[[Batch], object]) -> Found | None:
+    """Take the steps up to `end` again, every tensor of them watched; None where all are finite this time."""
+    while order.step < end:
+        before, batch = side.snapshot(), order.next()
+        if (name := first_not_finite(side, batch.rows)) is not None:
+            return Found(name, batch.epoch, before)
+        schedule(batch)
+    return None
 
 
 def first_not_finite(side: "ManualSide | TorchSide", rows: Array) -> str | None:

@@ -76,8 +76,11 @@ def _training(
 ) -> Training:
     if side == "torch" and options["deterministic"]:
         let_be_deterministic()
+    built = build(side, experiment, data, state, processes)
     config = {"settings": plain(experiment.config()), "samples": fingerprint(data), "options": dict(options)}
-    return Training(experiment, data, build(side, experiment, data, state, processes), config, plan)
+    # Of several processes each has the device of its own number.
+    config["device"] = built.on.partition(":")[0] if processes.world > 1 else built.on
+    return Training(experiment, data, built, config, plan)
 
 
 def build(

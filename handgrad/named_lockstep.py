@@ -24,7 +24,8 @@ from handgrad.experiment import Experiment, State
 from handgrad.judging import ALLOWED_OF_NOISE, Judgement, judge
 from handgrad.lockstep import Failure, Row, Worst
 from handgrad.sides import ManualSide
-from handgrad.torch_side import TorchSide, rounded
+from handgrad.tensors import rounded
+from handgrad.torch_side import TorchSide
 from handgrad.truth import complex_gradient
 from handgrad.weights import from_network
 

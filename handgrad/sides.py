@@ -155,6 +155,11 @@ class ManualSide:
         """Return what computes, for people."""
         return "NumPy on the CPU" + shared_by(self.processes)
 
+    @property
+    def on(self) -> str:
+        """The device, as --device names it."""
+        return "cpu"
+
     def device_report(self) -> dict[str, Any]:
         """Return what there is to say of the device; of the CPU, config.json's environment says it."""
         return {}

@@ -28,6 +28,7 @@ from handgrad.data import Data
 from handgrad.errors import UsageError
 from handgrad.experiment import Experiment, Loss, Network, State
 from handgrad.processes import ALONE, Processes
+from handgrad.tensors import as_tensor, to_array, to_numpy
 from handgrad.weights import from_network, to_network
 from torch_impl.batches import Batches, to_tensor
 from torch_impl.device import FULL_PRECISION, full_precision, pick_device, report
@@ -51,7 +52,7 @@ def predict(network: Network, state: Mapping[str, Array], inputs: Array, dtype: 
     named = to_network(state, network, np.dtype(dtype))
     module.load_state_dict({name: torch.tensor(value) for name, value in named.items()})
     with torch.no_grad():
-        return _to_numpy(module(to_tensor(inputs, getattr(torch, dtype), device)))
+        return to_numpy(module(to_tensor(inputs, getattr(torch, dtype), device)))
 
 
 class TorchSide:
@@ -136,12 +137,12 @@ class TorchSide:
 
     def flat_parameters(self) -> Array:
         """Return all parameters as one vector."""
-        return _to_numpy(torch.cat([parameter.detach().reshape(-1) for parameter in self.parameters]))
+        return to_numpy(torch.cat([parameter.detach().reshape(-1) for parameter in self.parameters]))
 
     def flat_gradients(self) -> Array:
         """Return the gradients of the last step as one vector; a parameter that was not used has zeros."""
         grads = (torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters)
-        return _to_numpy(torch.cat([grad.reshape(-1) for grad in grads]))
+        return to_numpy(torch.cat([grad.reshape(-1) for grad in grads]))
 
     def expect(self, rows: Array) -> None:
         """Start to bring these rows to the device, where they do not lie yet, for the step that comes next."""
@@ -186,6 +187,11 @@ class TorchSide:
         threads = f"{torch.get_num_threads()} threads{shared_by(self.processes)}"
         return f"PyTorch on {self.device}, {threads}, {FULL_PRECISION}"
 
+    @property
+    def on(self) -> str:
+        """The device, as --device names it."""
+        return str(self.device)
+
     def device_report(self) -> dict[str, Any]:
         """Return what the device is and how it computes, as plain values."""
         return report(self.device)
@@ -194,7 +200,7 @@ class TorchSide:
         """Return the losses that steps have returned, as numbers, fetched and summed over the processes at once."""
         if not losses:
             return []
-        shares = _to_numpy(torch.stack(list(losses))).astype(np.float64)
+        shares = to_numpy(torch.stack(list(losses))).astype(np.float64)
         return [float(loss) for loss in self.processes.sum(shares) / self.processes.world]
 
     def generators(self) -> dict[str, Any]:
@@ -222,11 +228,11 @@ class TorchSide:
 
     def gradients(self, rows: Array) -> State:
         """Return the loss on these rows, every gradient by its parameter's name, and the buffers; no update is made."""
-        found = {"loss": _to_numpy(self._differentiate(rows))}
+        found = {"loss": to_numpy(self._differentiate(rows))}
         for name, parameter in self.named:
             grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-            found[f"d_L_d_{name}"] = _to_numpy(grad).copy()
-        return found | {name: _to_numpy(buffer).copy() for name, buffer in self.network.named_buffers()}
+            found[f"d_L_d_{name}"] = to_numpy(grad).copy()
+        return found | {name: to_numpy(buffer).copy() for name, buffer in self.network.named_buffers()}
 
     def update(self, gradients: Mapping[str, Array]) -> State:
         """Update by these gradients; return parameters and the optimizer's state, by name."""
@@ -237,19 +243,19 @@ class TorchSide:
 
     def moved(self) -> State:
         """Return what an update moves, by name: the parameters, and the optimizer's state of each."""
-        found = {name: _to_numpy(p.detach()).copy() for name, p in self.named}
-        return found | optimizer_state(list(found), each_leaf(_array, self.trainer.optimizer.state_dict()))
+        found = {name: to_numpy(p.detach()).copy() for name, p in self.named}
+        return found | optimizer_state(list(found), each_leaf(to_array, self.trainer.optimizer.state_dict()))
 
     def snapshot(self) -> Snapshot:
         """Return copies of all that the next step depends on, as arrays."""
         scheduler = {} if self.scheduler is None else copy.deepcopy(self.scheduler.state_dict())
         states = (self.network.state_dict(), self.trainer.optimizer.state_dict(), scheduler)
-        return Snapshot(*(each_leaf(_array, state) for state in states))
+        return Snapshot(*(each_leaf(to_array, state) for state in states))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot of either side."""
         self.network.load_state_dict({name: self._tensor(value) for name, value in snapshot.network.items()})
-        saved = each_leaf(_tensor, snapshot.optimizer)
+        saved = each_leaf(as_tensor, snapshot.optimizer)
         restore_optimizer(self.trainer.optimizer, saved, lambda value, loaded: value.to(loaded.device))
         if self.scheduler is not None:
             self.scheduler.load_state_dict(copy.deepcopy(snapshot.scheduler))
@@ -287,9 +293,9 @@ class TorchSide:
         with torch.no_grad():
             if self.experiment.loss.kind == "classes":
                 parts = (self._tensor(inputs[start : start + CHUNK]) for start in range(0, len(inputs), CHUNK))
-                return np.concatenate([_to_numpy(self.network(part)) for part in parts])
+                return np.concatenate([to_numpy(self.network(part)) for part in parts])
             outputs: Tensor = self.network(self._tensor(inputs.astype(np.float64)))
-            return _to_numpy(torch.sigmoid(outputs) if self.experiment.from_logits else outputs)
+            return to_numpy(torch.sigmoid(outputs) if self.experiment.from_logits else outputs)
 
     def ends(self, rows: Array, loss: Loss) -> State:
         """Return the outputs for some of the samples, and a loss over them."""
@@ -299,24 +305,4 @@ class TorchSide:
             outputs = torch.sigmoid(logits) if self.experiment.from_logits else logits
             objective = Objective(*loss_arguments(loss, self.experiment.from_logits))
             value = objective(logits if loss.kind == "cross_entropy" else outputs, targets)
-        return {"outputs": _to_numpy(outputs), "reported loss": _to_numpy(value)}
-
-
-def rounded(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return a tensor of floats as the narrower dtype has it; tokens and classes as they are."""
-    return tensor.to(dtype).to(tensor.dtype) if tensor.is_floating_point() else tensor
-
-
-def _array(leaf: Any) -> Any:
-    """Return a tensor as an array of its own; anything else as it is."""
-    return _to_numpy(leaf.detach()).copy() if isinstance(leaf, Tensor) else leaf
-
-
-def _tensor(leaf: Any) -> Any:
-    """Return an array as a tensor; the optimizer moves it to its parameter's device and dtype."""
-    return torch.tensor(leaf) if isinstance(leaf, np.ndarray) else leaf
-
-
-def _to_numpy(tensor: Tensor) -> Array:
-    array: Array = tensor.cpu().numpy()
-    return array
+        return {"outputs": to_numpy(outputs), "reported loss": to_numpy(value)}

@@ -20,7 +20,8 @@ from handgrad.judging import ALLOWED, ALLOWED_OF_NOISE, Judgement, judge
 from handgrad.loop import Order
 from handgrad.recording import MISFITS, Recording, by_hand, with_autograd
 from handgrad.sides import ManualSide
-from handgrad.torch_side import TorchSide, choose_device, rounded
+from handgrad.tensors import rounded
+from handgrad.torch_side import TorchSide, choose_device
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Mode = AbstractContextManager[Any]

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 UNREAD = 100  # steps whose losses may lie unread on an accelerator, since reading one waits for it
 CHECKPOINT_SECONDS = 30.0
-LINES = 10  # that are printed, of all that are written
 
 
 @dataclass(frozen=True)
@@ -66,15 +65,15 @@ class Training:
         self.folder = self._folder(Path())
         self.order = Order(experiment, len(data.inputs))
         self.best: dict[str, Any] = {"loss": math.inf, "step": 0}
+        self.resume_as: Path | None = None  # what --resume is to be given, where that is not the run's own folder
         self.asked = 0  # the number of a signal that has asked to end, when there was nothing left to end
         self._best_state: State | None = None  # the weights of a new best, until they are written
         self._gone_on_from: tuple[Path, Mapping[str, Any]] | None = None
         self._losses: list[float] = []  # of the steps since the last line
         self._unread: list[Any] = []  # the same, still where they were computed
         self._good = (side.snapshot(), self.order.state())  # where all was finite when last looked at
-        self._progress = Progress(0, 0, side.name, quiet=True)
+        self._progress = Progress(side.name, 0, 0, 0, quiet=True)
         self._saved_at = time.monotonic()
-        self._lines = 0
 
     @property
     def total(self) -> int:
@@ -137,8 +136,11 @@ class Training:
         Raises UsageError where the training diverges, the folder cannot be written or another process has ended, and
         TrainingInterruptedError where it was asked to end: then it has finished its step and saved.
         """
-        self._progress = Progress(self.total, self.order.step, self.side.name, quiet or not self.processes.main)
-        go_on = f"go on with --resume {self.folder.path}"
+        lines = self.total // self.order.steps_per_epoch // self.experiment.report_every
+        lines = max(lines, self.total // (self.plan.evaluate_every or self.total))
+        quiet = quiet or not self.processes.main
+        self._progress = Progress(self.side.name, self.total, self.order.step, lines, quiet)
+        go_on = f"go on with --resume {self.resume_as or self.folder.path}"
         try:
             with (
                 self.processes.together(lambda: f"this one stops after step {self.order.step:,}; {go_on}"),
@@ -232,25 +234,11 @@ class Training:
         self._look_at_parameters()
         self._losses = []
         self.folder.append(line)
-        self._say(line)
+        self._progress.report(line, last=self.finished)
         if watched < self.best["loss"]:
             self.best = {"loss": watched, "step": self.order.step}
             self._best_state = self.side.state()
         return watched
-
-    def _say(self, line: Mapping[str, Any]) -> None:
-        lines = self.total // self.order.steps_per_epoch // self.experiment.report_every
-        if self.plan.evaluate_every is not None:
-            lines = max(lines, self.total // self.plan.evaluate_every)
-        self._lines += 1
-        every = max(1, lines // LINES)
-        if self._lines % every == 1 % every or self.finished:
-            text = f"{self.side.name:6}  epoch {line['epoch']:>7}  loss {line['loss']:.17g}"
-            if "validation_loss" in line:
-                text += f"  validation {line['validation_loss']:.6g}"
-            if "validation_accuracy" in line:
-                text += f"  accuracy {line['validation_accuracy']:.4f}"
-            self._progress.say(text)
 
     def _read(self) -> None:
         """Read the losses that were left where they were computed; stop where one is not finite."""
@@ -267,29 +255,24 @@ class Training:
 
     def _diverged(self, what: str) -> None:
         """Keep the last good weights and raise UsageError; the steps are repeated to see which tensor is first."""
-        from handgrad.divergence import first_not_finite
+        from handgrad.divergence import repeat
 
-        end = self.order.step
-        snapshot, place = self._good
+        end, (snapshot, place), when = self.order.step, self._good, "there"
         self.side.restore(snapshot)
         self.order.restore(place)
-        cause = None
-        while cause is None and self.order.step < end:
-            before = self.side.snapshot()
-            batch = self.order.next()
-            cause = first_not_finite(self.side, batch.rows)
-            if cause is None and self.experiment.scheduler is not None and not self.experiment.scheduler.takes_loss:
-                self._schedule(batch, None)
-        when = "there"
-        if cause is not None:
-            self.side.restore(before)
-            when = "before it"
-            what = f"at step {self.order.step} (epoch {batch.epoch}) {cause} is the first tensor that is not finite"
+        if (found := repeat(self.side, self.order, end, self._schedule_again)) is not None:
+            self.side.restore(found.before)
+            when, at = "before it", f"at step {self.order.step} (epoch {found.epoch})"
+            what = f"{at} {found.name} is the first tensor that is not finite"
         self._write_weights()
         raise UsageError(
             f"the training diverged: {what}; {self.folder.path}/weights.npz keeps the weights {when}; "
             f"lower --lr {self.experiment.lr:g}"
         )
+
+    def _schedule_again(self, batch: Batch) -> None:
+        if self.experiment.scheduler is not None and not self.experiment.scheduler.takes_loss:
+            self._schedule(batch, None)  # after one that takes a loss, there is nothing to repeat yet
 
     def _due_to_save(self) -> bool:
         if self.plan.checkpoint_every is not None:

@@ -78,6 +78,8 @@ def chosen(options: argparse.Namespace) -> "Experiment":
     experiment = cli.with_steps(cli.chosen(options), options)
     if experiment.scheduler is not None and experiment.scheduler.takes_loss:
         raise UsageError(f"--scheduler {experiment.scheduler.name} looks at a loss, which parts; use it with train.py")
+    if options.batch_size is not None and options.batch_size > (most := len(experiment.data().inputs)):
+        raise UsageError(f"--batch-size {options.batch_size}: there are {most:,} samples; give at most that many")
     if options.trace and (experiment.accumulate > 1 or experiment.max_norm is not None):
         raise UsageError("--trace shows the gradients of one whole batch; leave out --accumulate and --clip-norm")
     if experiment.network.published and not experiment.layered:

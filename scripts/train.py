@@ -30,7 +30,9 @@ def parser() -> cli.Parser:
     )
     parser.add_argument("name", nargs="?", help="the experiment, see compare.py --list; none with --csv is a table's")
     parser.add_argument("--side", choices=("manual", "torch", "both"), help="default: manual")
-    parser.add_argument("--device", default="cpu", help="the torch side's: cpu (default), auto, cuda, cuda:N or mps")
+    parser.add_argument(
+        "--device", help="the torch side's: cpu (default; of a run that goes on, as it was), auto, cuda, cuda:N or mps"
+    )
     parser.add_argument(
         "--deterministic", action="store_true", help="on an accelerator: the same bits every time, where it can"
     )
@@ -67,8 +69,18 @@ def command(arguments: list[str]) -> int:
     """Parse the arguments, and train each side into its folder."""
     with told_by_main():
         options = parser().parse_args(arguments)
-    with join(options.device) as processes:
+        device = options.device or ("cpu" if options.resume is None else device_of(options.resume, options.side))
+    with join(device) as processes:
         return train(options, processes)
+
+
+def device_of(folder: Path, side: str | None) -> str:
+    """Return the device that a run was given, on which it goes on where none is said; the CPU by hand."""
+    from handgrad import launch
+
+    saved = [launch.read(one) for one in launch.folders(folder, side)]
+    by_hand = all((saved_run.rest["side"] if side in (None, "both") else side) == "manual" for saved_run in saved)
+    return "cpu" if by_hand else str(saved[-1].rest["config"].get("device") or "cpu")
 
 
 def train(options: argparse.Namespace, processes: Processes) -> int:
@@ -142,9 +154,13 @@ def started(options: argparse.Namespace, processes: Processes) -> "list[Training
     if processes.main:
         with runs.new_folder(options.out) as folder:
             for training in trainings:
-                training.create(folder / training.side.name if both else folder)
+                try:
+                    training.create(folder / training.side.name if both else folder)
+                except UsageError as error:  # it knows the folder by the name that it has until it is complete
+                    raise UsageError(str(error).replace(str(folder), str(options.out))) from None
     for training in trainings:
         training.folder.path = options.out / training.side.name if both else options.out
+        training.resume_as = options.out
     return trainings
 
 
@@ -168,6 +184,7 @@ def resumed(options: argparse.Namespace, processes: Processes) -> "list[Training
                 setattr(before, name, getattr(options, name))
         plan = launch.Plan(before.evaluate_every, options.checkpoint_every or before.checkpoint_every)
         found.append(launch.go_on(saved, chosen(before), options.side, processes, launch.kept(before), plan))
+        found[-1].resume_as = options.resume if options.resume.is_dir() else folder
     return found
 
 

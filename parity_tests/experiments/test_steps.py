@@ -93,6 +93,7 @@ def test_the_command(capsys):
     ("arguments", "says"),
     [
         (("people", "--scheduler", "ReduceLROnPlateau"), "looks at a loss, which parts; use it with train.py"),
+        (("people", "--batch-size", "5"), "--batch-size 5: there are 4 samples; give at most that many"),
         (("people", "--trace", "--clip-norm", "1"), "leave out --accumulate and --clip-norm"),
         (("or_gate", "--published", "--clip-norm", "1"), "by plain steps; leave out how steps are taken"),
         (("neuron", "--batch-size", "1"), "nothing is trained: leave out --batch-size"),

@@ -7,7 +7,9 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
+from handgrad import checkpoint
 from handgrad.sides import ManualSide
 from handgrad.torch_side import TorchSide
 from handgrad.training import Training
@@ -248,3 +250,34 @@ def test_gone_on_from_the_one_before_and_killed_at_once_it_goes_on_from_there(tm
     assert resumed(run) == 0
     assert trained(tmp_path / "whole", *arguments) == 0
     assert differing(run, tmp_path / "whole") == []
+
+
+def test_interrupted_both_sides_are_to_be_gone_on_with(tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, "manual", 3)
+        assert trained(tmp_path / "run", *RUNS["plain"], "--side", "both") == 130
+    assert capsys.readouterr().err.endswith(f"go on with --resume {tmp_path / 'run'}\n")
+
+
+def test_a_run_goes_on_where_it_was_or_says_that_it_cannot(tmp_path, capsys):
+    """What was trained on a device is not gone on with elsewhere unless that is asked for."""
+    assert trained(tmp_path / "run", "people", "--epochs", "2", "--side", "torch") == 0
+    snapshot, rest = checkpoint.load(tmp_path / "run")
+    assert rest["config"]["device"] == "cpu"
+    rest["config"]["device"] = "cuda:0"
+    size = rest.pop("metrics_size")
+    checkpoint.save(tmp_path / "run", snapshot, {**rest, "metrics_size": size})
+    capsys.readouterr()
+    if not torch.cuda.is_available():
+        assert "CUDA" in refused(capsys, "train", "--resume", tmp_path / "run", "--epochs", "3")
+    assert resumed(tmp_path / "run", "--epochs", "3", "--device", "cpu") == 0
+    assert resumed(tmp_path / "run", "--epochs", "4", "--side", "manual") == 0
+
+
+def test_a_disk_that_is_full_at_the_start_names_the_folder_that_was_asked_for(tmp_path, monkeypatch, capsys):
+    def fails(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("handgrad.files.os.replace", fails)
+    message = refused(capsys, "train", "people", "--out", tmp_path / "run")
+    assert message == f"train.py: {tmp_path / 'run'} cannot be written (No space left on device); train again\n"
