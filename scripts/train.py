@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handgrad import cli, parsing
+from handgrad.data_options import FILES
 from handgrad.errors import UsageError
 from handgrad.processes import Processes, join, told_by_main
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from handgrad.training import Training
 
 # What may be said anew when a run goes on; all else is as it was.
-ANEW = ("resume", "side", "device", "epochs", "steps", "checkpoint_every", "json")
+ANEW = ("resume", "side", "device", "epochs", "steps", "checkpoint_every", "json", *FILES)
 
 
 def parser() -> cli.Parser:
@@ -182,6 +183,10 @@ def resumed(options: argparse.Namespace, processes: Processes) -> "list[Training
                 if getattr(before, "steps" if name == "epochs" else "epochs") is not None:
                     raise UsageError(f"--{name}: this run was given the other of --epochs and --steps; extend that")
                 setattr(before, name, getattr(options, name))
+        for name in (name for name in FILES if getattr(options, name) is not None):
+            if getattr(before, name) is None:
+                raise UsageError(f"--{name}: this run was not trained on such a file; leave it out")
+            setattr(before, name, getattr(options, name))  # it has moved; that it holds the same is seen to
         plan = launch.Plan(before.evaluate_every, options.checkpoint_every or before.checkpoint_every)
         found.append(launch.go_on(saved, chosen(before), options.side, processes, launch.kept(before), plan))
         found[-1].resume_as = options.resume if options.resume.is_dir() else folder

@@ -21,7 +21,7 @@ END = "\n"  # token 0 of names: it begins and ends each, and no name can hold it
 def read_text(path: Path, option: str) -> str:
     """Return a file's text, the ends of its lines as \\n; UsageError where it is empty or no UTF-8."""
     try:
-        text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+        text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         byte = error.object[error.start]

@@ -155,7 +155,10 @@ def test_a_run_on_a_table_that_has_changed_is_not_gone_on_with(folder, tmp_path,
     table.write_text(table.read_text() + table.read_text().splitlines()[-1] + "\n")
     assert f"{table} is not as it was" in refused(capsys, "train", "--resume", tmp_path / "run", "--epochs", "3")
     table.unlink()
-    assert f"{table} does not exist" in refused(capsys, "train", "--resume", tmp_path / "run", "--epochs", "3")
+    again = ("--resume", tmp_path / "run", "--epochs", "3")
+    assert f"{table} does not exist" in refused(capsys, "train", *again)
+    assert run(capsys, "train", *again, "--csv", folder / "some.csv")[0] == 0  # it had moved there
+    assert "not trained on such a file" in refused(capsys, "train", *again, "--text", folder / "some.csv")
 
 
 def test_names_with_commas_and_signs_read_the_same_samples_again(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 
 from handgrad.data import IGNORED, describe, names
 from handgrad.data.split import Shares
-from handgrad.data.text import name_list, running_text
+from handgrad.data.text import name_list, read_names, running_text
 from handgrad.errors import UsageError
 
 WHOLE = Shares(0, 0, 0)
@@ -119,3 +119,8 @@ def test_a_file_that_cannot_be_read(tmp_path):
         running_text(tmp_path / "nowhere", 4, WHOLE)
     with pytest.raises(UsageError, match="Is a directory"):
         name_list(tmp_path, WHOLE)
+
+
+def test_names_with_the_line_ends_of_old_macintoshes(tmp_path):
+    (tmp_path / "names.txt").write_bytes(b"Ann\rBob\rCy\r")
+    assert read_names(tmp_path / "names.txt") == ["Ann", "Bob", "Cy"]

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from handgrad import checkpoint
+from handgrad import checkpoint, experiments, launch
+from handgrad.processes import ALONE
 from handgrad.sides import ManualSide
 from handgrad.torch_side import TorchSide
 from handgrad.training import Training
@@ -281,3 +282,21 @@ def test_a_disk_that_is_full_at_the_start_names_the_folder_that_was_asked_for(tm
     monkeypatch.setattr("handgrad.files.os.replace", fails)
     message = refused(capsys, "train", "people", "--out", tmp_path / "run")
     assert message == f"train.py: {tmp_path / 'run'} cannot be written (No space left on device); train again\n"
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_generators_go_on_where_they_were(side, tmp_path):
+    """What a module would draw next, also through a checkpoint's JSON and arrays."""
+    experiment = experiments.get("char_rnn")
+    data, state = experiment.data(), experiment.weights(0, experiment.network)
+    one, other = (launch.build(side, experiment, data, state, ALONE) for _ in range(2))
+
+    def draw(of):
+        return of.network.rnn.generator.random(3) if side == "manual" else torch.rand(3, device="cpu").numpy()
+
+    draw(one)
+    checkpoint.save(tmp_path, one.snapshot(), {"generators": one.generators()})
+    wanted = draw(one)
+    assert not np.array_equal(draw(other), wanted)
+    other.restore_generators(checkpoint.load(tmp_path)[1]["generators"])
+    assert np.array_equal(draw(other), wanted)
