@@ -292,7 +292,7 @@ def test_generators_go_on_where_they_were(side, tmp_path):
     one, other = (launch.build(side, experiment, data, state, ALONE) for _ in range(2))
 
     def draw(of):
-        return of.network.rnn.generator.random(3) if side == "manual" else torch.rand(3, device="cpu").numpy()
+        return of.network.rnn.generator.random(3) if side == "manual" else torch.rand(3, device="cpu").cpu().numpy()
 
     draw(one)
     checkpoint.save(tmp_path, one.snapshot(), {"generators": one.generators()})
