@@ -12,18 +12,6 @@ from handgrad.torch_side import TorchSide
 from torch_impl.device import WORKSPACE, deterministic, full_precision, is_full_precision, pick_device, report
 
 
-@pytest.fixture
-def machine(monkeypatch):
-    """Pretend a machine: machine(cuda=2) has two CUDA devices, machine(mps=True) an Apple GPU."""
-
-    def pretend(cuda=0, mps=False):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda > 0)
-        monkeypatch.setattr(torch.cuda, "device_count", lambda: cuda)
-        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-
-    return pretend
-
-
 def test_cpu_alone(machine):
     machine()
     assert pick_device("cpu", torch.float64) == torch.device("cpu")

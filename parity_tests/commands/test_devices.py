@@ -1,25 +1,8 @@
 """devices.py: which devices can be used, and why not."""
 
-from types import SimpleNamespace
-
-import pytest
 import torch
 
 from parity_tests.commands.commands import document, refused, run
-
-
-@pytest.fixture
-def machine(monkeypatch):
-    """Pretend a machine with this many CUDA devices, and maybe an Apple GPU."""
-
-    def pretend(cuda=0, mps=False):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda > 0)
-        monkeypatch.setattr(torch.cuda, "device_count", lambda: cuda)
-        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-        properties = SimpleNamespace(name="NVIDIA of a test", total_memory=2**34)
-        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
-
-    return pretend
 
 
 def test_a_machine_without_an_accelerator(capsys, machine):
