@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from handgrad.data.utf8 import decoded
 from handgrad.errors import UsageError
 from handgrad.parsing import NUMBER
 
@@ -96,15 +97,11 @@ def refuse_one_class(targets: Array, labels: Sequence[str], where: object) -> No
 def _records(path: Path) -> Records:
     """Return every record, the header included, with the line on which it starts."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = decoded(path)
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist; name a CSV file") from None
     except IsADirectoryError:
         raise UsageError(f"{path} is a folder; name a CSV file") from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        byte = error.object[error.start]
-        raise UsageError(f"{path}, line {line}: found the byte 0x{byte:02x}; the file must be UTF-8 text") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror}); name a CSV file that can") from None
     records = list(_parsed(path, text))

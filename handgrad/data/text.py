@@ -9,6 +9,7 @@ import numpy as np
 from handgrad.data.source import file_digest
 from handgrad.data.split import Shares, split, taken_apart
 from handgrad.data.table import IGNORED, Data
+from handgrad.data.utf8 import decoded
 from handgrad.errors import UsageError
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -21,11 +22,7 @@ END = "\n"  # token 0 of names: it begins and ends each, and no name can hold it
 def read_text(path: Path, option: str) -> str:
     """Return a file's text, the ends of its lines as \\n; UsageError where it is empty or no UTF-8."""
     try:
-        text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        byte = error.object[error.start]
-        raise UsageError(f"{path}, line {line}: found the byte 0x{byte:02x}; the file must be UTF-8 text") from None
+        text = decoded(path).replace("\r\n", "\n").replace("\r", "\n")
     except OSError as error:
         raise UsageError(f"{option} {path} cannot be read ({error.strerror}); name a file that can") from None
     if not text.strip():
