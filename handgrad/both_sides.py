@@ -66,6 +66,23 @@ def restore_optimizer(optimizer: Any, saved: Mapping[str, Any], convert: Callabl
         state |= {key: convert(v, state[key]) for key, v in entries.items() if getattr(v, "ndim", None) == 0}
 
 
+class Scheduled:
+    """What each side does alike: its optimizer's learning rate, which a scheduler sets where there is one."""
+
+    trainer: Any
+    scheduler: Any
+
+    def schedule(self, *loss: float) -> None:
+        """Let the scheduler set the next learning rate; one that looks at the loss is given it."""
+        if self.scheduler is not None:
+            self.scheduler.step(*loss)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        return float(self.trainer.optimizer.param_groups[0]["lr"])
+
+
 def parts(rows: Array, count: int) -> list[Array]:
     """Return rows in at most `count` parts, their sizes as equal as they can be."""
     return [part for part in np.array_split(rows, count) if len(part)]

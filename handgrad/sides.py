@@ -11,6 +11,7 @@ import manual.networks as networks
 import manual.optim
 from handgrad.both_sides import (
     CHUNK,
+    Scheduled,
     Snapshot,
     in_chunks,
     loss_arguments,
@@ -49,13 +50,14 @@ def _gradient(parameter: Parameter) -> Array:
     return np.zeros_like(parameter.data) if parameter.grad is None else parameter.grad
 
 
-class ManualSide:
+class ManualSide(Scheduled):
     """An experiment's network, samples and trainer by hand. `state` is in torch's keys, copied, never shared.
 
     One of several `processes` differentiates its share of every batch; then the gradients and the loss are summed.
     """
 
     name = "manual"
+    trainer: Trainer
     at_once = True  # a loss can be read as soon as the step has returned it
 
     def __init__(
@@ -74,7 +76,7 @@ class ManualSide:
         optimizer = experiment.optimizer.build(manual.optim, self.network.parameters(), experiment.lr)
         self.network.to(self.dtype)
         self.trainer = Trainer(self.network, self.objective, optimizer, experiment.max_norm)
-        self.scheduler: Any = None
+        self.scheduler = None
         if experiment.scheduler is not None:
             self.scheduler = experiment.scheduler.build(manual.optim.lr_scheduler, optimizer)
         self.inputs, self.targets = cast(data.inputs, self.dtype), cast(data.targets, self.dtype)
@@ -185,16 +187,6 @@ class ManualSide:
         """Let every generator go on from a state."""
         for name, state in states.items():
             self._drawing[name].generator.bit_generator.state = state
-
-    def schedule(self, *loss: float) -> None:
-        """Let the scheduler set the next learning rate; one that looks at the loss is given it."""
-        if self.scheduler is not None:
-            self.scheduler.step(*loss)
-
-    @property
-    def lr(self) -> float:
-        """The learning rate of the next step."""
-        return float(self.trainer.optimizer.param_groups[0]["lr"])
 
     def gradients(self, rows: Array) -> State:
         """Return the loss on these rows, every gradient by its parameter's name, and the buffers; no update is made."""

@@ -15,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 import torch_impl.networks as networks
 from handgrad.both_sides import (
     CHUNK,
+    Scheduled,
     Snapshot,
     each_leaf,
     in_chunks,
@@ -55,7 +56,7 @@ def predict(network: Network, state: Mapping[str, Array], inputs: Array, dtype: 
         return to_numpy(module(to_tensor(inputs, getattr(torch, dtype), device)))
 
 
-class TorchSide:
+class TorchSide(Scheduled):
     """An experiment's network, samples and trainer with autograd, on a device.
 
     One of several `processes` differentiates its share of every batch; DistributedDataParallel, through which the
@@ -63,6 +64,7 @@ class TorchSide:
     """
 
     name = "torch"
+    trainer: Trainer
 
     def __init__(
         self,
@@ -82,7 +84,7 @@ class TorchSide:
         self.objective = Objective(*loss_arguments(experiment.loss, experiment.from_logits))
         optimizer = experiment.optimizer.build(torch.optim, self.network.parameters(), experiment.lr)
         self.trainer = Trainer(self.network, self.objective, optimizer, experiment.max_norm)
-        self.scheduler: Any = None
+        self.scheduler = None
         if experiment.scheduler is not None:
             self.scheduler = experiment.scheduler.build(torch.optim.lr_scheduler, optimizer)
         self.batches = Batches(data.inputs, data.targets, self.dtype, self.device)
@@ -215,16 +217,6 @@ class TorchSide:
         torch.set_rng_state(torch.tensor(states["cpu"]))
         if self.device.type == "cuda" and "cuda" in states:
             torch.cuda.set_rng_state(torch.tensor(states["cuda"]), self.device)
-
-    def schedule(self, *loss: float) -> None:
-        """Let the scheduler set the next learning rate; one that looks at the loss is given it."""
-        if self.scheduler is not None:
-            self.scheduler.step(*loss)
-
-    @property
-    def lr(self) -> float:
-        """The learning rate of the next step."""
-        return float(self.trainer.optimizer.param_groups[0]["lr"])
 
     def gradients(self, rows: Array) -> State:
         """Return the loss on these rows, every gradient by its parameter's name, and the buffers; no update is made."""
