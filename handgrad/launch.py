@@ -40,7 +40,8 @@ def trainings(
     state = experiment.weights(experiment.seed, experiment.network)
     by_hand = replace(processes, device="cpu") if len(sides) > 1 else processes
     places = {"manual": by_hand, "torch": processes}
-    return [_training(experiment, data, state, side, places[side], options, plan) for side in sides]
+    config = _config(experiment, data, options)
+    return [_training(experiment, data, state, side, places[side], config, plan) for side in sides]
 
 
 def let_be_deterministic() -> None:
@@ -71,16 +72,20 @@ def _training(
     state: State,
     side: str,
     processes: Processes,
-    options: Mapping[str, Any],
+    config: Mapping[str, Any],
     plan: Plan,
 ) -> Training:
-    if side == "torch" and options["deterministic"]:
+    if side == "torch" and config["options"]["deterministic"]:
         let_be_deterministic()
     built = build(side, experiment, data, state, processes)
-    config = {"settings": plain(experiment.config()), "samples": fingerprint(data), "options": dict(options)}
     # Of several processes each has the device of its own number.
-    config["device"] = built.on.partition(":")[0] if processes.world > 1 else built.on
-    return Training(experiment, data, built, config, plan)
+    device = built.on.partition(":")[0] if processes.world > 1 else built.on
+    return Training(experiment, data, built, {**config, "device": device}, plan)
+
+
+def _config(experiment: Experiment, data: Data, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run is held against when it goes on, the same on both sides."""
+    return {"settings": plain(experiment.config()), "samples": fingerprint(data), "options": dict(options)}
 
 
 def build(
@@ -155,7 +160,7 @@ def go_on(
     name = saved.rest["side"] if side in (None, "both") else str(side)
     data = loaded(experiment, options)
     state = experiment.weights(experiment.seed, experiment.network)
-    training = _training(experiment, data, state, name, processes, options, plan)
+    training = _training(experiment, data, state, name, processes, _config(experiment, data, options), plan)
     before, now = saved.rest["config"], training.config
     for key, value in now["settings"].items():
         if key not in ("epochs", "steps") and before["settings"].get(key) != value:

@@ -33,7 +33,8 @@ def _of(side: "ManualSide | TorchSide", data: Data, inputs: Array, targets: Arra
     found: dict[str, Any] = {"samples": len(targets), "loss": side.evaluate(inputs, targets, experiment.report)}
     outputs = side.predict(inputs)
     if data.classes and targets.ndim > 1:
-        mean = side.evaluate(inputs, targets, experiment.loss)
+        same = experiment.loss == experiment.report
+        mean = found["loss"] if same else side.evaluate(inputs, targets, experiment.loss)
         with np.errstate(over="ignore"):  # a loss above 709 has a perplexity that no float holds
             found |= {"perplexity": float(np.exp(mean)), "accuracy": class_accuracy(outputs, targets)}
     elif data.classes:

@@ -284,7 +284,7 @@ class Training:
         self._read()
         self._look_at_parameters()
         self._write_weights()
-        rest: dict[str, Any] = {"side": self.side.name, "config": self.config, "finished": self.finished}
+        rest: dict[str, Any] = {"side": self.side.name, "config": self.config}
         rest |= {"order": self.order.state(), "best": self.best, "losses": self._losses}
         rest["generators"] = self.side.generators()
         self.folder.write_checkpoint(self.side.snapshot(), rest)

@@ -14,6 +14,7 @@ from handgrad.processes import Processes, join, told_by_main
 
 if TYPE_CHECKING:
     from handgrad.experiment import Experiment
+    from handgrad.launch import Saved
     from handgrad.training import Training
 
 # What may be said anew when a run goes on; all else is as it was.
@@ -70,23 +71,29 @@ def command(arguments: list[str]) -> int:
     """Parse the arguments, and train each side into its folder."""
     with told_by_main():
         options = parser().parse_args(arguments)
-        device = options.device or ("cpu" if options.resume is None else device_of(options.resume, options.side))
-    with join(device) as processes:
-        return train(options, processes)
+        saved = saved_in(options)
+    with join(options.device or device_of(saved, options.side)) as processes:
+        return train(options, saved, processes)
 
 
-def device_of(folder: Path, side: str | None) -> str:
-    """Return the device that a run was given, on which it goes on where none is said; the CPU by hand."""
+def saved_in(options: argparse.Namespace) -> "list[Saved]":
+    """Return the checkpoints to go on from, one a side; none of a new run."""
+    if options.resume is None:
+        return []
     from handgrad import launch
 
-    saved = [launch.read(one) for one in launch.folders(folder, side)]
-    by_hand = all((saved_run.rest["side"] if side in (None, "both") else side) == "manual" for saved_run in saved)
+    return [launch.read(folder) for folder in launch.folders(options.resume, options.side)]
+
+
+def device_of(saved: "list[Saved]", side: str | None) -> str:
+    """Return the device that a run was given, on which it goes on where none is said; the CPU by hand."""
+    by_hand = all((one.rest["side"] if side in (None, "both") else side) == "manual" for one in saved)
     return "cpu" if by_hand else str(saved[-1].rest["config"].get("device") or "cpu")
 
 
-def train(options: argparse.Namespace, processes: Processes) -> int:
+def train(options: argparse.Namespace, saved: "list[Saved]", processes: Processes) -> int:
     """Train each side into its folder, together with the other processes, of which the main one speaks."""
-    trainings = started(options, processes) if options.resume is None else resumed(options, processes)
+    trainings = resumed(options, saved, processes) if saved else started(options, processes)
     with ExitStack() as kept:
         for training in trainings:
             kept.enter_context(training.alone())
@@ -165,7 +172,7 @@ def started(options: argparse.Namespace, processes: Processes) -> "list[Training
     return trainings
 
 
-def resumed(options: argparse.Namespace, processes: Processes) -> "list[Training]":
+def resumed(options: argparse.Namespace, checkpoints: "list[Saved]", processes: Processes) -> "list[Training]":
     """Return the trainings of a run that goes on, each as its last checkpoint has it."""
     from handgrad import launch
 
@@ -175,8 +182,7 @@ def resumed(options: argparse.Namespace, processes: Processes) -> "list[Training
         option = "NAME" if given[0] == "name" else f"--{given[0].replace('_', '-')}"
         raise UsageError(f"{option}: a run goes on with its own settings; leave it out, or start a new one with --out")
     found = []
-    for folder in launch.folders(options.resume, options.side):
-        saved = launch.read(folder)
+    for saved in checkpoints:
         before = argparse.Namespace(**{**vars(default), **saved.options})
         for name in ("epochs", "steps"):
             if getattr(options, name) is not None:
@@ -189,7 +195,7 @@ def resumed(options: argparse.Namespace, processes: Processes) -> "list[Training
             setattr(before, name, getattr(options, name))  # it has moved; that it holds the same is seen to
         plan = launch.Plan(before.evaluate_every, options.checkpoint_every or before.checkpoint_every)
         found.append(launch.go_on(saved, chosen(before), options.side, processes, launch.kept(before), plan))
-        found[-1].resume_as = options.resume if options.resume.is_dir() else folder
+        found[-1].resume_as = options.resume if options.resume.is_dir() else saved.folder
     return found
 
 
